@@ -1,0 +1,104 @@
+"""What goes between the pipeline and the store: known state in, changes out."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from earshot.model.schema import (
+    AUTHOR,
+    COUNT,
+    HIT,
+    INTERACTION,
+    OBSERVATION,
+    QUARANTINE,
+    STATE,
+    STORED,
+    TIME,
+    TOMBSTONE,
+    empty,
+)
+
+KEY = pl.Schema({"source": pl.String, "id": pl.String})
+FLAG = pl.Schema({**KEY, "hidden": pl.Boolean})
+DIRTY = pl.Schema({"minute": TIME, "source": pl.String})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a decoded batch has to ask the store before it can be deduplicated."""
+
+    keys: pl.DataFrame
+    """KEY: posts that are created, edited, deleted, hidden, or the object of an interaction."""
+    authors: pl.DataFrame
+    """KEY with `id` = author: all their stored posts are wanted (author-wide events)."""
+    interactions: pl.DataFrame
+    """KEY with `id` = interaction key."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the store knows of what was `Wanted`; rows only for what is known."""
+
+    posts: pl.DataFrame
+    """STATE. A deleted author is a tombstone row with `id` = "author:" + author id."""
+    interactions: pl.DataFrame
+    """INTERACTION: those kept under the wanted keys."""
+    texts: pl.Series
+    """UInt64: text hashes, of those asked for by `Store.known_texts`, that were seen before."""
+
+    @classmethod
+    def nothing(cls) -> "State":
+        """The state of an empty store."""
+        return cls(empty(STATE), empty(INTERACTION), pl.Series("texts", [], pl.UInt64))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """All that one batch changes; the store applies it whole, in one transaction, or not at all.
+
+    Every frame holds final values (upserts, absolute), but `counts`, which are added. Applying
+    the same changes to the store they were computed against, twice, is prevented by the offset
+    that is committed with them.
+    """
+
+    posts: pl.DataFrame
+    """STORED + `index` (String, tokens for the full-text index) + `tags` (String, pseudo-tokens):
+    whole rows to insert or replace by key."""
+    hits: pl.DataFrame
+    """HIT: all hits of the rows in `posts`; they replace what these had."""
+    tombstones: pl.DataFrame
+    """TOMBSTONE: posts to remove, and keys to refuse for ever."""
+    flags: pl.DataFrame
+    """FLAG: stored posts to hide or show."""
+    scrubbed: pl.DataFrame
+    """KEY: stored posts whose place is to be removed."""
+    authors: pl.DataFrame
+    """AUTHOR: profiles to merge; a null leaves what is there. Fills handle and name of stored
+    posts of that author where these are null."""
+    observations: pl.DataFrame
+    """OBSERVATION: to upsert by key; the newest `seen_at` becomes the counters of the post."""
+    interactions: pl.DataFrame
+    """INTERACTION: rows to keep, or with `removed` to forget."""
+    counts: pl.DataFrame
+    """COUNT: to add."""
+    quarantine: pl.DataFrame
+    """QUARANTINE rows to keep."""
+    dirty: pl.DataFrame
+    """DIRTY: (minute of event or observation, source) whose windows are to be made again."""
+
+    @classmethod
+    def none(cls) -> "Changes":
+        """No change at all."""
+        return cls(
+            posts=empty(STORED, ("index", pl.String()), ("tags", pl.String())),
+            hits=empty(HIT),
+            tombstones=empty(TOMBSTONE),
+            flags=empty(FLAG),
+            scrubbed=empty(KEY),
+            authors=empty(AUTHOR),
+            observations=empty(OBSERVATION),
+            interactions=empty(INTERACTION),
+            counts=empty(COUNT),
+            quarantine=empty(QUARANTINE),
+            dirty=empty(DIRTY),
+        )

@@ -1,0 +1,130 @@
+"""Frozen configuration: read once at the edge, handed down; there is no global settings object.
+
+Order of precedence: arguments, environment (`EARSHOT_STORE`, `EARSHOT_KEEP__DAYS`, …),
+`earshot.toml` in the home folder, defaults.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Frozen(BaseModel):
+    """A part of the settings; unknown names are errors, so that a typo is noticed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Keep(Frozen):
+    """What stays, and for how long."""
+
+    posts: Literal["all", "matched"] = "all"
+    """Store every post, or only those that match a rule."""
+    days: float = Field(7.0, gt=0)
+    """Days after `received_at` that a post is kept."""
+    gigabytes: float = Field(5.0, gt=0)
+    """Size of the store at which the oldest posts go first."""
+    log_hours: float = Field(72.0, gt=0)
+    """Hours that the log keeps records which the engine has already worked off."""
+    log_gigabytes: float = Field(8.0, gt=0)
+    """Size of the log at which collectors are held back."""
+    quarantine_days: float = Field(30.0, gt=0)
+    """Days that quarantined records are kept."""
+    raw: bool = False
+    """Whether a post keeps a reference to its raw record (readable while the log keeps it)."""
+
+
+class Weights(Frozen):
+    """Weights of a keyword's score (DESIGN §3), applied to the growth of a post's counters."""
+
+    replies: float = 0.2
+    reposts: float = 0.5
+    likes: float = 0.3
+    reddit_comments: float = 0.2
+    reddit_score: float = 0.8
+    meetup_rsvp: float = 1.0
+
+
+class Web(Frozen):
+    """Where the API and the web app listen."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    public_url: str = ""
+    """The address people use when a proxy stands in front; empty: http://host:port."""
+
+
+class Bluesky(Frozen):
+    """The Bluesky source."""
+
+    hosts: tuple[str, ...] = (
+        "wss://jetstream.us-east.bsky.network",
+        "wss://jetstream.us-west.bsky.network",
+        "wss://jetstream1.us-east.bsky.network",
+        "wss://jetstream2.us-east.bsky.network",
+        "wss://jetstream1.us-west.bsky.network",
+        "wss://jetstream2.us-west.bsky.network",
+    )
+    """Jetstream hosts in order of preference; each is asked for v2 first, then v1."""
+    profiles: str = "https://public.api.bsky.app"
+    """Where `app.bsky.actor.getProfiles` is asked; empty: names are not resolved."""
+
+
+class Settings(BaseSettings):
+    """All of it. Relative paths in URLs start at `home`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EARSHOT_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    home: Path = Field(default_factory=lambda: platformdirs.user_data_path("earshot"))
+    """The one folder in which everything the program keeps lies."""
+    log: str = "sqlite:///data/log.db"
+    engine: Literal["local"] = "local"
+    store: str = "sqlite:///data/store.db"
+    live: str = "memory:"
+    lake: str = "file:data/lake"
+    control: str = "sqlite:///data/control.db"
+    keep: Keep = Keep()
+    weights: Weights = Weights()
+    web: Web = Web()
+    bluesky: Bluesky = Bluesky()
+    log_format: Literal["auto", "pretty", "json"] = "auto"
+    """How the program's own messages look; `auto`: pretty on a terminal."""
+    batch: int = Field(4096, ge=1, le=65536)
+    """The most records that one batch of the pipeline takes."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, then `earshot.toml` of the home that those two name."""
+        home = init_settings().get("home") or env_settings().get("home")
+        toml = Path(home or platformdirs.user_data_path("earshot")) / "earshot.toml"
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml)
+
+
+def load(**given: Any) -> Settings:  # noqa: ANN401 - whatever the fields take
+    """Read the settings; what is None in `given` counts as not given."""
+    return Settings(**{k: v for k, v in given.items() if v is not None})
+
+
+def resolve(url: str, home: Path) -> str:
+    """Make the relative path of a `sqlite:///…` or `file:…` URL start at `home`."""
+    for prefix in ("sqlite:///", "file:"):
+        if url.startswith(prefix):
+            return prefix + str(home / url.removeprefix(prefix))
+    return url

@@ -1,0 +1,178 @@
+"""Serve room: posts, windows and counts that API and commands read. One file per implementation.
+
+The engine is the only writer. Readers open with `writable=False` and see whole batches.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self, cast
+
+import polars as pl
+
+from earshot.model.changes import Changes, State, Wanted
+from earshot.model.index import Query, Span
+from earshot.rooms import open_room
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBlock:
+    """The rows of one (start, width, source, rule), as bytes of `pipeline.window`."""
+
+    start: dt.datetime
+    width: int
+    """Seconds: 60, 300, 3600."""
+    source: str
+    rule: int
+    """0: all posts of the source."""
+    posts: int
+    authors: int
+    score: int
+    """Thousandths. These three are the `total` facet, variant `all`, kept beside the block so
+    that a time series needs no block to be opened."""
+    data: bytes
+    """Empty: the window became empty; the store drops the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What one run of `Store.retire` removed."""
+
+    posts: int
+    frozen_before: dt.datetime | None
+    """Minutes of event time before this are incomplete now: never made again."""
+
+
+class Store(Protocol):
+    """What the engine and the API may ask of a store; `StoreContract` gives the exact meaning.
+
+    Hidden posts are in no answer but `state`, unless said otherwise.
+    """
+
+    # -- written by the engine -------------------------------------------------------------
+    def offset(self) -> int:
+        """The log offset from which the engine has to go on: 0 in a new store."""
+
+    def state(self, wanted: Wanted) -> State:
+        """What is known of these keys; cheap for keys that are new (a filter in memory)."""
+
+    def known_texts(self, hashes: pl.Series) -> pl.Series:
+        """Those of these text hashes (UInt64) that a stored, consumed post has, or had."""
+
+    def commit(
+        self, changes: Changes, *, offset: int, at: dt.datetime, gaps: pl.DataFrame | None = None
+    ) -> None:
+        """Apply a batch, note `offset`, and append to the change feed, in one transaction.
+
+        All of it is visible afterwards, or none of it. Marks `changes.dirty` as dirty.
+
+        Args:
+            changes: What `pipeline.flow` returned.
+            offset: The next record the engine will read.
+            at: Now, for the change feed.
+            gaps: GAP with a leading `seq` (Int64): new rows of the log's ledger; upserted by `seq`.
+        """
+
+    def put_windows(
+        self, blocks: Sequence[WindowBlock], *, clean: pl.DataFrame, at: dt.datetime
+    ) -> None:
+        """Replace blocks and take the DIRTY rows `clean` off the list, in one transaction, with a
+        `windows` change for what a page looks at (the start and width of each minute)."""
+
+    def dirty(self) -> pl.DataFrame:
+        """DIRTY rows not yet cleaned, in order of minute; frozen minutes are never among them."""
+
+    def retire(self, *, before: dt.datetime, max_bytes: int, at: dt.datetime) -> Retention:
+        """Remove posts with `received_at` < `before`, then the oldest while larger than
+        `max_bytes`; count them as `expired`; drop what belongs to them; keep tombstones."""
+
+    def note(self, key: str, value: str) -> None:
+        """Keep a small fact (engine state, metrics) beside the data."""
+
+    # -- read by everybody -----------------------------------------------------------------
+    def facts(self, prefix: str = "") -> dict[str, str]:
+        """What was `note`d under keys with this prefix."""
+
+    def select(  # noqa: PLR0913 - one query, its parts
+        self,
+        query: Query | None,
+        span: Span,
+        *,
+        limit: int,
+        after: tuple[dt.datetime, str, str] | None = None,
+        newest_first: bool = True,
+        rules: Sequence[int] = (),
+    ) -> pl.DataFrame:
+        """STORED rows + `rules` (List(Int64)) that the index query finds, in order of
+        (event_time, source, id); `after` is the last row of the page before. Posts of `rules`
+        (any of them) only, where given."""
+
+    def count(self, query: Query | None, span: Span, *, rules: Sequence[int] = ()) -> int:
+        """How many rows `select` would give in all; exact."""
+
+    def get(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """STORED rows + `rules` of these KEYs, hidden ones included (the column says so)."""
+
+    def tombstoned(self, source: str, id: str) -> bool:  # noqa: A002 - the field's name
+        """Whether this key was deleted."""
+
+    def by_minute(self, minute: dt.datetime, source: str) -> pl.DataFrame:
+        """STORED rows + `rules` whose event_time lies in this minute: hidden and merely embedded
+        ones included, for the engine to make a dirty minute again."""
+
+    def observed(self, minute: dt.datetime, source: str) -> pl.DataFrame:
+        """STORED rows + `rules` of posts with an observation in this minute, with the counters
+        seen (`seen_<counter>`), those seen last before (`before_<counter>`, null: never) and
+        `base`."""
+
+    def windows(
+        self, *, width: int, since: dt.datetime, until: dt.datetime, source: str | None, rule: int
+    ) -> list[WindowBlock]:
+        """Blocks with since <= start < until, in order of start; all sources where None."""
+
+    def series(
+        self, *, width: int, since: dt.datetime, until: dt.datetime, source: str | None, rule: int
+    ) -> pl.DataFrame:
+        """`start`, `source`, `posts`, `authors`, `score`: the totals, without opening blocks."""
+
+    def counts(self, *, since: dt.datetime | None = None) -> pl.DataFrame:
+        """COUNT rows summed over minutes: `source`, `rule`, `name`, `n`."""
+
+    def counts_by_minute(self, *, since: dt.datetime, until: dt.datetime) -> pl.DataFrame:
+        """COUNT rows of these minutes."""
+
+    def gaps(self, span: Span) -> pl.DataFrame:
+        """GAP rows that overlap the span, with `seq`."""
+
+    def quarantine(self, *, after: int = -1, limit: int = 100) -> pl.DataFrame:
+        """QUARANTINE rows with offset > `after`, in order."""
+
+    def author(self, source: str, id: str) -> pl.DataFrame:  # noqa: A002 - the field's name
+        """AUTHOR: one row or none."""
+
+    def changes(self, after: int, *, limit: int = 1000) -> pl.DataFrame:
+        """CHANGE rows with seq > `after`, in order. Bounded: old ones go."""
+
+    def feed(self) -> tuple[str, int, int]:
+        """(epoch, oldest seq kept, newest seq) of the change feed; a new store has a new epoch."""
+
+    def seal(self, day: dt.date, source: str, *, after: tuple[dt.datetime, str, str] | None,
+             limit: int) -> pl.DataFrame:
+        """A page of a day's STORED rows (by event_time) for the lake, in key order."""
+
+    def bounds(self) -> tuple[dt.datetime, dt.datetime] | None:
+        """Least and greatest event_time of what is stored; None: nothing is."""
+
+    def size(self) -> int:
+        """Bytes on disk."""
+
+    def close(self) -> None:
+        """Let go of everything; a second call does nothing."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+def open_store(url: str, *, writable: bool = False) -> Store:
+    """Open the store that `url` names, e.g. `sqlite:///data/store.db`; made if it is not there."""
+    return cast("Store", open_room("store", url, writable=writable))
