@@ -4,8 +4,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+import polars as pl
+
 from earshot.rooms import open_room
-from earshot.store import Store
+
+
+class Feed(Protocol):
+    """The part of a store that is followed; see `earshot.store.Store`."""
+
+    def changes(self, after: int, *, limit: int = 1000) -> pl.DataFrame:
+        """CHANGE rows with seq > `after`, in order."""
+
+    def feed(self) -> tuple[str, int, int]:
+        """(epoch, oldest seq kept, newest seq)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,6 @@ class Live(Protocol):
         """Id of the newest event."""
 
 
-def open_live(url: str, *, store: Store) -> Live:
+def open_live(url: str, *, feed: Feed) -> Live:
     """Open what `url` names, e.g. `memory:`."""
-    return cast("Live", open_room("live", url, store=store))
+    return cast("Live", open_room("live", url, feed=feed))
