@@ -4,17 +4,20 @@ Order of precedence: arguments, environment (`EARSHOT_STORE`, `EARSHOT_KEEP__DAY
 `earshot.toml` in the home folder, defaults.
 """
 
+import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from earshot.errors import ConfigError
 
 
 class Frozen(BaseModel):
@@ -118,8 +121,22 @@ class Settings(BaseSettings):
 
 
 def load(**given: Any) -> Settings:  # noqa: ANN401 - whatever the fields take
-    """Read the settings; what is None in `given` counts as not given."""
-    return Settings(**{k: v for k, v in given.items() if v is not None})
+    """Read the settings; what is None in `given` counts as not given.
+
+    Raises:
+        ConfigError: A setting is unknown or cannot be; says which, and where it may come from.
+    """
+    try:
+        return Settings(**{k: v for k, v in given.items() if v is not None})
+    except ValidationError as e:
+        wrong = "; ".join(
+            f"{'.'.join(str(p) for p in x['loc']) or 'settings'}: {x['msg']}" for x in e.errors()
+        )
+        msg = f"the settings cannot work: {wrong}"
+        raise ConfigError(msg, hint="see earshot.toml and the EARSHOT_… variables") from e
+    except tomllib.TOMLDecodeError as e:
+        msg = f"earshot.toml cannot be read: {e}"
+        raise ConfigError(msg, hint="mend the line, or move the file away") from e
 
 
 def resolve(url: str, home: Path) -> str:

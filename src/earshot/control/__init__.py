@@ -3,13 +3,19 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, cast
+from typing import Final, Protocol, Self, cast
 
 from earshot.clock import Clock
 from earshot.model.rule import RuleVersion
 from earshot.rooms import open_room
 
-DEFAULT_WORKSPACE = 1
+DEFAULT_WORKSPACE: Final = 1
+ROLES: Final = ("viewer", "editor", "admin")
+"""Weakest first."""
+SESSION_DAYS: Final = 30
+"""A session ends by itself after so long."""
+MIN_PASSWORD: Final = 10
+"""Characters that a password has at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,7 @@ class Person:
     id: int
     name: str
     role: str
-    """viewer | editor | admin; see `earshot.api.rights`."""
+    """One of ROLES; see `earshot.api.rights`."""
 
 
 class Control(Protocol):
@@ -30,24 +36,45 @@ class Control(Protocol):
         """The newest version of every rule that is not deleted, by name."""
 
     def rule_versions(self, rule: int | None = None) -> list[RuleVersion]:
-        """All versions, of one rule or of every rule of every workspace, deleted ones included:
-        what the engine compiles."""
+        """All versions, of one rule or of every workspace's; what the engine compiles.
+
+        Those of deleted rules are among them.
+        """
 
     def rules_stamp(self) -> int:
         """Grows with every change of a rule; cheap enough to ask five times a second."""
 
     def add_rule(
-        self, name: str, text: str, *, active_from: dt.datetime, actor: str,
+        self,
+        name: str,
+        text: str,
+        *,
+        active_from: dt.datetime,
+        actor: str,
         workspace: int = DEFAULT_WORKSPACE,
     ) -> RuleVersion:
-        """Make a rule. The caller has checked `text`. Raises ConflictError when the name is taken."""
+        """Make a rule; the caller has checked `text`.
 
-    def edit_rule(
-        self, rule: int, *, name: str | None, text: str | None, active_from: dt.datetime,
-        actor: str, if_version: int | None = None,
+        Raises:
+            ConflictError: The name is taken.
+        """
+
+    def edit_rule(  # noqa: PLR0913 - an edit, its parts
+        self,
+        rule: int,
+        *,
+        name: str | None,
+        text: str | None,
+        active_from: dt.datetime,
+        actor: str,
+        if_version: int | None = None,
     ) -> RuleVersion:
-        """Write a new version. Raises NotFoundError; ConflictError when `if_version` is not the
-        newest."""
+        """Write a new version.
+
+        Raises:
+            NotFoundError: No such rule, or it was deleted.
+            ConflictError: `if_version` is not the newest, or the name is taken.
+        """
 
     def delete_rule(self, rule: int, *, active_until: dt.datetime, actor: str) -> None:
         """End it; its versions stay. Raises NotFoundError."""
@@ -56,11 +83,35 @@ class Control(Protocol):
     def people(self) -> list[Person]:
         """All accounts."""
 
+    def add_person(self, name: str, *, role: str, password: str | None, actor: str) -> Person:
+        """Make an account.
+
+        Raises:
+            ConflictError: The name is taken.
+            UsageError: An unknown role, or a password that is too short.
+        """
+
+    def sign_in_code(self, name: str, *, actor: str) -> str:
+        """A fresh one-time code that lets an existing person in. Raises NotFoundError."""
+
+    def code_is_for(self, code: str) -> str | None:
+        """Whom a one-time code lets in, without using it up.
+
+        A name, or "" for the first administrator; None: the code does not work.
+        """
+
     def setup_code(self) -> str | None:
         """A fresh one-time code that makes the first administrator; None: there is one already."""
 
     def redeem_setup(self, code: str, *, name: str, password: str | None) -> Person:
-        """Make the first administrator. Raises UsageError for a wrong, used or old code."""
+        """Make the first administrator, or let in whom the code is for.
+
+        For the latter `name` counts for nothing, and a password becomes the new one.
+
+        Raises:
+            UsageError: A wrong, used or old code; a password that is too short (then the code
+                works again).
+        """
 
     def sign_in(self, name: str, password: str) -> Person | None:
         """The person, if the password is right (argon2id; same time for unknown names)."""
@@ -71,8 +122,17 @@ class Control(Protocol):
     def session(self, secret: str) -> Person | None:
         """Who this session is of; None: unknown, ended or old."""
 
+    def sessions(self, person: int, *, current: str = "") -> list[dict[str, object]]:
+        """id, agent, created, last_used, expires, current; newest first, never the secret.
+
+        `current` is true for the session that has the secret `current`.
+        """
+
     def end_session(self, secret: str) -> None:
         """Sign out."""
+
+    def revoke_session(self, session: int, *, actor: str) -> None:
+        """End a session by its id. Raises NotFoundError."""
 
     def new_token(
         self, person: int, *, name: str, scopes: Sequence[str], expires: dt.datetime | None
@@ -91,8 +151,10 @@ class Control(Protocol):
     def audit(self, actor: str, action: str, thing: str, detail: str = "") -> None:
         """Note what was done, by whom, to what."""
 
-    def audit_lines(self, *, before: int | None = None, limit: int = 100) -> list[dict[str, object]]:
-        """id, at, actor, action, thing, detail; newest first."""
+    def audit_lines(
+        self, *, before: int | None = None, limit: int = 100, action: str | None = None
+    ) -> list[dict[str, object]]:
+        """id, at, actor, action, thing, detail; newest first; only this action, where given."""
 
     def close(self) -> None:
         """Let go of connections."""

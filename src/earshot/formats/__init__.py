@@ -1,13 +1,26 @@
 """Wire formats, one file each, pure: native records in, frames out.
 
-`names()` lists the modules; each keeps the `Format` protocol as module-level names.
+`names()` lists the modules; each keeps the `Format` protocol as module-level names. A module may
+say `LINES = True`: a line of its files is an item already, and `split` need not be asked.
+
+`decode` takes a batch of mixed formats. Which class a record gets is said once, in
+`earshot.model.schema` and each module's docstring.
 """
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cache
+from typing import Final, Protocol, cast
 
 import polars as pl
+
+from earshot.errors import UnknownSchemeError
+from earshot.model.schema import EVENT, INTERACTION, OUTCOME, POST, empty
+from earshot.rooms import schemes
+
+SURE_ENOUGH: Final = 0.5
+"""What `Format.detect` must reach for `detect` to believe it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +59,84 @@ class Format(Protocol):
     @staticmethod
     def decode(records: pl.DataFrame) -> Decoded:
         """Turn RECORD rows into columns; never raises on what a network sends."""
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """All formats there are, plug-ins included, by name."""
+    return tuple(sorted(schemes("formats")))
+
+
+@cache
+def get(name: str) -> Format:
+    """The format of that name. Raises UnknownSchemeError."""
+    if name not in names():
+        raise UnknownSchemeError("formats", name, names())
+    return cast("Format", importlib.import_module(f"earshot.formats.{name}"))
+
+
+def detect(sample: bytes) -> str | None:
+    """Name the format that one item, or a text's first lines, is most surely of.
+
+    Returns:
+        None where it is no payload of any network: a README, a manifest, a schema, binary data.
+    """
+    sure = {name: get(name).detect(sample) for name in names()}
+    best = max(sure, key=lambda name: sure[name])
+    return best if sure[best] >= SURE_ENOUGH else None
+
+
+def decode(records: pl.DataFrame) -> Decoded:
+    """Decode a batch of any formats; `record` counts rows of this very batch, in order.
+
+    What a record becomes depends on that record alone.
+
+    Args:
+        records: RECORD rows. Those of an unknown format are quarantined.
+    """
+    parts = records.with_row_index("row").partition_by("format", maintain_order=True)
+    found = [_placed(part) for part in parts]
+    if len(found) == 1:
+        return found[0]
+    record = pl.Schema({"record": pl.UInt32})
+    return Decoded(
+        posts=_together([d.posts for d in found], {**record, "role": pl.String(), **POST}),
+        events=_together([d.events for d in found], {**record, **EVENT}),
+        interactions=_together([d.interactions for d in found], {**record, **INTERACTION}),
+        outcome=_together([d.outcome for d in found], OUTCOME),
+    )
+
+
+def _placed(part: pl.DataFrame) -> Decoded:
+    """Decode records of one format; `record` becomes their `row` in the whole batch."""
+    rows, name = part["row"], part["format"][0]
+    records = part.drop("row")
+    some = get(name).decode(records) if name in names() else _unknown(records, name)
+
+    def placed(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(rows.gather(frame["record"]).alias("record"))
+
+    return Decoded(
+        placed(some.posts), placed(some.events), placed(some.interactions), placed(some.outcome)
+    )
+
+
+def _unknown(records: pl.DataFrame, name: str | None) -> Decoded:
+    """Quarantine records that no module can read."""
+    outcome = records.with_row_index("record").select(
+        "record",
+        pl.lit("quarantined").alias("class"),
+        pl.lit(f"unknown format '{name}' (known: {', '.join(names())})").alias("reason"),
+    )
+    record = ("record", pl.UInt32())
+    return Decoded(
+        posts=empty(POST, record, ("role", pl.String())).select("record", "role", *POST),
+        events=empty(EVENT, record).select("record", *EVENT),
+        interactions=empty(INTERACTION, record).select("record", *INTERACTION),
+        outcome=outcome,
+    )
+
+
+def _together(frames: list[pl.DataFrame], schema: pl.Schema | dict[str, pl.DataType]) -> pl.DataFrame:
+    """Rows of all, in order of their records."""
+    return pl.concat([pl.DataFrame(schema=schema), *frames]).sort("record", maintain_order=True)

@@ -44,8 +44,10 @@ class Log(Protocol):
         """The smallest offset that can still be read (equals `head` when all is trimmed)."""
 
     def trim(self, *, upto: int, before: dt.datetime, max_bytes: int) -> int:
-        """Drop blocks wholly below offset `upto` that are older than `before`, or more while the
-        log is larger than `max_bytes` (never at or above `upto`). Returns records dropped."""
+        """Drop blocks wholly below offset `upto` that are older than `before`; say how many.
+
+        More are dropped while the log is larger than `max_bytes`, but never at or above `upto`.
+        """
 
     def cursor(self, connection: str) -> str | None:
         """Where `connection` is to go on; None: it never logged one."""

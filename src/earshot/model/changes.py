@@ -1,6 +1,6 @@
 """What goes between the pipeline and the store: known state in, changes out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from earshot.model.schema import (
     INTERACTION,
     OBSERVATION,
     QUARANTINE,
+    REMEMBERED_FIELDS,
     STATE,
     STORED,
     TIME,
@@ -21,6 +22,8 @@ from earshot.model.schema import (
 KEY = pl.Schema({"source": pl.String, "id": pl.String})
 FLAG = pl.Schema({**KEY, "hidden": pl.Boolean})
 DIRTY = pl.Schema({"minute": TIME, "source": pl.String})
+PROMOTED = pl.Schema({**KEY, "copy": pl.Boolean, "late": pl.Boolean})
+REMEMBERED = pl.Schema({c: STATE[c] for c in STATE if c in REMEMBERED_FIELDS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,12 @@ class Wanted:
     """What a decoded batch has to ask the store before it can be deduplicated."""
 
     keys: pl.DataFrame
-    """KEY: posts that are created, edited, deleted, hidden, or the object of an interaction."""
+    """KEY: posts that are created, edited, deleted, hidden, or the object of an interaction; and
+    "author:…" of their authors, "scrub:…" of authors of posts with a place (see `State`)."""
     authors: pl.DataFrame
     """KEY with `id` = author: all their stored posts are wanted (author-wide events)."""
     interactions: pl.DataFrame
-    """KEY with `id` = interaction key."""
+    """KEY with `id` = interaction key. The posts that found ones have as object are wanted, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,9 @@ class State:
     """What the store knows of what was `Wanted`; rows only for what is known."""
 
     posts: pl.DataFrame
-    """STATE. A deleted author is a tombstone row with `id` = "author:" + author id."""
+    """STATE. Tombstones of authors are rows, too: `id` = "author:" + author id, whose posts are
+    refused; "scrub:" + author id, whose posts up to post id `version` have lost their place.
+    What is only remembered by its key has a null `event_time`, the rest of REMEMBERED filled."""
     interactions: pl.DataFrame
     """INTERACTION: those kept under the wanted keys."""
     texts: pl.Series
@@ -67,7 +73,8 @@ class Changes:
     hits: pl.DataFrame
     """HIT: all hits of the rows in `posts`; they replace what these had."""
     tombstones: pl.DataFrame
-    """TOMBSTONE: posts to remove, and keys to refuse for ever."""
+    """TOMBSTONE: posts to remove, and keys to refuse for ever. "author:…" takes the author's
+    profile with it; the greater `version` of a key wins."""
     flags: pl.DataFrame
     """FLAG: stored posts to hide or show."""
     scrubbed: pl.DataFrame
@@ -76,7 +83,8 @@ class Changes:
     """AUTHOR: profiles to merge; a null leaves what is there. Fills handle and name of stored
     posts of that author where these are null."""
     observations: pl.DataFrame
-    """OBSERVATION: to upsert by key; the newest `seen_at` becomes the counters of the post."""
+    """OBSERVATION: to upsert by key, the newer `seen_at` wins; `base` stays true once it was. The
+    newest of all becomes the counters of the post. A null counter leaves what is there."""
     interactions: pl.DataFrame
     """INTERACTION: rows to keep, or with `removed` to forget."""
     counts: pl.DataFrame
@@ -85,6 +93,14 @@ class Changes:
     """QUARANTINE rows to keep."""
     dirty: pl.DataFrame
     """DIRTY: (minute of event or observation, source) whose windows are to be made again."""
+    promoted: pl.DataFrame = field(default_factory=lambda: empty(PROMOTED))
+    """PROMOTED: stored rows whose `consumed` becomes true, with `copy` and `late`; the rest stays:
+    their create came after an edit of it that is newer."""
+    remembered: pl.DataFrame = field(default_factory=lambda: empty(REMEMBERED))
+    """REMEMBERED: keys of posts that are not kept (keep = matched), to upsert for 24 hours."""
+    texts: pl.Series = field(default_factory=lambda: pl.Series("texts", [], pl.UInt64))
+    """UInt64: text hashes of the unique posts of the batch, which `Store.known_texts` finds from
+    now on; the only ones it finds."""
 
     @classmethod
     def none(cls) -> "Changes":

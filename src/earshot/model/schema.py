@@ -295,9 +295,25 @@ STATE: Final = pl.Schema(
         "author_id": pl.String,
         **{c: pl.Int64 for c in COUNTERS},
         "counters_at": TIME,
+        "copy": pl.Boolean,
+        "late": pl.Boolean,
+        "text_hash": pl.UInt64,
     }
 )
 """What dedupe needs to know of a key that is known already (stored, or remembered by its key)."""
+
+REMEMBERED_FIELDS: Final = (
+    "source",
+    "id",
+    "consumed",
+    "version",
+    "received_at",
+    "offset",
+    "copy",
+    "late",
+    "text_hash",
+)
+"""What of STATE is remembered of a post that is not kept."""
 
 CHANGE: Final = pl.Schema(
     {

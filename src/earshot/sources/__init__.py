@@ -3,10 +3,16 @@
 import datetime as dt
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
+
+import polars as pl
 
 from earshot.clock import Clock
+from earshot.model.schema import RECORD
 from earshot.rooms import open_room
+
+RECORDS: Final = pl.Schema({name: kind for name, kind in RECORD.items() if name != "offset"})
+"""Columns of `Chunk.frame` and `Chunk.records`: RECORD before the log gives it offsets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,36 @@ class Chunk:
     """New state to show, when it changed: connecting | live | catching_up | waiting | done."""
     detail: str = ""
     """One sentence for people about the state, without secrets."""
+    frame: pl.DataFrame | None = None
+    """RECORDS, as columns instead of `items` (never beside them), where records come by the
+    thousand. A null `received_at` is stamped by the collector, as is `connection` always."""
+
+    def records(self, connection: str, now: dt.datetime) -> pl.DataFrame:
+        """All records as RECORDS, whichever form they came in; what is not stamped gets `now`."""
+        frame = _framed(self.items) if self.frame is None else self.frame
+        return frame.select(
+            "source",
+            pl.lit(connection).alias("connection"),
+            "format",
+            pl.col("received_at").fill_null(pl.lit(now).cast(RECORDS["received_at"])),
+            "key",
+            "headers",
+            "raw",
+        )
+
+
+def _framed(items: tuple[Item, ...]) -> pl.DataFrame:
+    """Turn items into columns."""
+    columns: dict[str, list[Any]] = {
+        "source": [i.source for i in items],
+        "connection": [""] * len(items),
+        "format": [i.format for i in items],
+        "received_at": [i.received_at for i in items],
+        "key": [i.key for i in items],
+        "headers": [i.headers for i in items],
+        "raw": [i.raw for i in items],
+    }
+    return pl.DataFrame(columns, schema=RECORDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The engine is the only writer. Readers open with `writable=False` and see whole 
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, cast
 
@@ -125,10 +125,25 @@ class Store(Protocol):
         seen (`seen_<counter>`), those seen last before (`before_<counter>`, null: never) and
         `base`."""
 
+    def by_minutes(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """What `by_minute` gives for each of these DIRTY rows, all together, in pages of bounded
+        size; in any order, each row once."""
+
+    def observed_in(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """What `observed` gives for each of these DIRTY rows, with the column `minute` (TIME) it
+        was observed in, in pages of bounded size; in any order, each (post, minute) once."""
+
     def windows(
-        self, *, width: int, since: dt.datetime, until: dt.datetime, source: str | None, rule: int
+        self,
+        *,
+        width: int,
+        since: dt.datetime,
+        until: dt.datetime,
+        source: str | None,
+        rule: int | None,
     ) -> list[WindowBlock]:
-        """Blocks with since <= start < until, in order of start; all sources where None."""
+        """Blocks with since <= start < until, in order of start; all sources where None, of
+        every rule (0 too) where None."""
 
     def series(
         self, *, width: int, since: dt.datetime, until: dt.datetime, source: str | None, rule: int
@@ -156,8 +171,9 @@ class Store(Protocol):
     def feed(self) -> tuple[str, int, int]:
         """(epoch, oldest seq kept, newest seq) of the change feed; a new store has a new epoch."""
 
-    def seal(self, day: dt.date, source: str, *, after: tuple[dt.datetime, str, str] | None,
-             limit: int) -> pl.DataFrame:
+    def seal(
+        self, day: dt.date, source: str, *, after: tuple[dt.datetime, str, str] | None, limit: int
+    ) -> pl.DataFrame:
         """A page of a day's STORED rows (by event_time) for the lake, in key order."""
 
     def bounds(self) -> tuple[dt.datetime, dt.datetime] | None:

@@ -1,0 +1,51 @@
+# One way to do each thing. Everything works from a fresh clone with Python 3.11+ only.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+STAMP := $(VENV)/.installed
+EARSHOT := $(BIN)/earshot
+
+.PHONY: help install run test lint bench integration docs clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(STAMP) ## Make .venv with all that running, linting and testing need
+
+$(UV):
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Earshot needs Python 3.11 or newer, this is {v.major}.{v.minor}: set PYTHON=python3.11 (or newer)")'
+	@$(PYTHON) -m venv $(VENV) || { echo "no virtual environment can be made: on Debian, install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+
+$(STAMP): pyproject.toml uv.lock $(UV)
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --frozen --quiet
+	$(BIN)/python tools/build_web.py
+	@touch $@
+
+web: $(STAMP) ## Build the web app if its sources changed
+	@$(BIN)/python tools/build_web.py
+.PHONY: web
+
+run: web ## Start Earshot with the web app on http://localhost:8000
+	$(EARSHOT) up
+
+test: web ## Run all tests that need no outside server
+	$(BIN)/python -m pytest
+
+lint: install ## Check style, types and the rooms' borders
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install ## Measure the embedded pipeline; prints a table and JSON
+	$(EARSHOT) bench pipeline
+
+integration: web ## Start the real servers and run the tests against them
+	$(BIN)/python -m pytest -m service --no-header -p no:cacheprovider tests || [ $$? -eq 5 ]
+
+docs: install ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+clean: ## Remove what was built
+	rm -rf $(VENV) site dist src/earshot/api/dist web/node_modules

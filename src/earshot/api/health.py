@@ -1,0 +1,102 @@
+"""Whether the service does its work: each thing that must hold, by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from earshot import __version__
+from earshot.api.deps import Rooms
+from earshot.api.present import figure, moment, whole
+from earshot.api.schemas.collection import Check, Engine, Kept, Readiness, System
+from earshot.errors import EarshotError
+from earshot.model.schema import RECORD, empty
+from earshot.settings import Settings
+
+ALIVE_S = 10.0
+"""An engine notes something each second; after this long without it counts as dead."""
+
+
+def engine(rooms: Rooms) -> Engine:
+    """What the engine last noted of itself in the store, under the key `engine`."""
+    said = _noted(rooms)
+    updated = moment(said.get("updated_at"))
+    fresh = updated is not None and (rooms.clock.now() - updated).total_seconds() < ALIVE_S
+    stages, records = said.get("stage_us", {}), whole(said.get("records"))
+    return Engine(
+        running=rooms.engine_alive() if rooms.engine_alive else fresh,
+        started_at=moment(said.get("started_at")),
+        updated_at=updated,
+        batches=whole(said.get("batches")),
+        records=records,
+        posts_per_second=figure(said.get("records_per_second")),
+        lag_records=whole(said.get("lag_records")),
+        event_lag_seconds=figure(said.get("lag_seconds")),
+        rss_mb=figure(said.get("rss_mb")),
+        stage_us={k: round(float(v) / max(1, records or 1), 3) for k, v in stages.items()},
+    )
+
+
+def engine_runs(rooms: Rooms) -> bool:
+    """Whether an engine works on this home now."""
+    return engine(rooms).running
+
+
+def readiness(rooms: Rooms) -> Readiness:
+    """Look at each room; a check that raises is one that does not hold."""
+    checks = [
+        _check("engine", lambda: _engine(rooms)),
+        _check("log", lambda: _log(rooms)),
+        _check(
+            "store", lambda: (True, f"{rooms.store.size():,} bytes, epoch {rooms.store.feed()[0]}")
+        ),
+        _check("control", lambda: (True, f"rules at change {rooms.control.rules_stamp()}")),
+    ]
+    return Readiness(ready=all(c.ok for c in checks), checks=checks)
+
+
+def system(rooms: Rooms, settings: Settings) -> System:
+    """What runs here, and what it holds."""
+    bounds = rooms.store.bounds()
+    return System(
+        build=__version__,
+        engine=engine(rooms),
+        keep=Kept(
+            posts=settings.keep.posts,
+            days=settings.keep.days,
+            gigabytes=settings.keep.gigabytes,
+        ),
+        oldest=bounds[0] if bounds else None,
+        newest=bounds[1] if bounds else None,
+        store_bytes=rooms.store.size(),
+        log_bytes=rooms.log.size(),
+        log_oldest=rooms.log.oldest(),
+        log_head=rooms.log.head(),
+    )
+
+
+def _noted(rooms: Rooms) -> dict[str, Any]:
+    text = rooms.store.facts("engine").get("engine")
+    return msgspec.json.decode(text, type=dict[str, Any]) if text else {}
+
+
+def _engine(rooms: Rooms) -> tuple[bool, str]:
+    now = engine(rooms)
+    if not now.running:
+        return False, "no engine works on this home: start `earshot up`"
+    lag = f"{now.lag_records:,} records" if now.lag_records is not None else "not known how far"
+    return True, f"{lag} behind"
+
+
+def _log(rooms: Rooms) -> tuple[bool, str]:
+    """Append nothing: a log that can be written takes it."""
+    rooms.log.append(empty(RECORD))
+    return True, f"next offset {rooms.log.head():,}"
+
+
+def _check(name: str, look: Callable[[], tuple[bool, str]]) -> Check:
+    try:
+        ok, detail = look()
+    except (EarshotError, OSError) as e:
+        ok, detail = False, str(e)
+    return Check(name=name, ok=ok, detail=detail)

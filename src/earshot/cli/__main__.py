@@ -1,0 +1,5 @@
+"""`python -m earshot.cli`."""
+
+from earshot.cli import main
+
+main()

@@ -1,0 +1,57 @@
+"""`earshot export`: take posts out."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from earshot.cli.common import CLOCK, app, err, settings_of
+from earshot.engine.export import FORMATS, write_posts
+from earshot.engine.home import open_rooms
+from earshot.errors import UsageError
+
+
+@app.command("export")
+def command(
+    context: typer.Context,
+    expression: Annotated[
+        str | None, typer.Argument(metavar="[EXPR]", help="Only posts this finds; else all.")
+    ] = None,
+    format_: Annotated[str, typer.Option("--format", help="csv, jsonl, parquet or ids.")] = "jsonl",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", dir_okay=False, help="A file; else stdout.")
+    ] = None,
+) -> None:
+    """Write stored posts, one a line in schema order (`source` and `id` first), without a cap.
+
+        earshot export --format csv -o posts.csv 'lang:en #music'
+    """
+    if format_ not in FORMATS:
+        msg = f"unknown --format {format_!r}"
+        raise UsageError(msg, hint=f"known: {', '.join(FORMATS)}")
+    if output is None and format_ == "parquet" and sys.stdout.isatty():
+        msg = "Parquet is not for a terminal"
+        raise UsageError(msg, hint="name a file with --output")
+    with ExitStack() as stack:
+        rooms = stack.enter_context(open_rooms(settings_of(context), CLOCK, writable=False))
+        to = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
+        progress = stack.enter_context(
+            Progress(
+                SpinnerColumn(),
+                TextColumn("{task.fields[posts]:,} posts"),
+                console=err,
+                transient=True,
+            )
+        )
+        task = progress.add_task("export", total=None, posts=0)
+        written = write_posts(
+            rooms.store,
+            to,
+            format_,
+            expression,
+            on_progress=lambda n: progress.update(task, posts=n),
+        )
+    err.print(f"{written:,} posts written", highlight=False)

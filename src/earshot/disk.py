@@ -1,0 +1,178 @@
+"""Files on this machine: SQLite through one door, locks between processes, errors with a path."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Self
+
+import apsw
+
+from earshot.errors import ConfigError, ConflictError, EarshotError, RetryableError
+
+BUSY_MS = 30_000
+"""How long a statement waits for another process before it gives up."""
+
+
+def sqlite_path(url: str) -> Path:
+    """Read the file that a `sqlite:///path` URL names.
+
+    Raises:
+        ConfigError: The URL names none.
+    """
+    path = url.removeprefix("sqlite:///")
+    if path in {url, "", ":memory:"}:
+        msg = f"'{url}' names no file"
+        raise ConfigError(msg, hint="write sqlite:///folder/name.db")
+    return Path(path)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into errors that name `path` and the remedy.
+
+    Raises:
+        RetryableError: Disk full, or busy for too long: the same call may succeed later.
+        EarshotError: Everything else.
+    """
+    try:
+        yield
+    except (apsw.FullError, apsw.BusyError, apsw.LockedError) as e:
+        full = isinstance(e, apsw.FullError)
+        what = "the disk is full" if full else "another process holds it for too long"
+        hint = "free some space" if full else "wait, or stop the other process"
+        raise RetryableError(f"{path}: {what}", hint=hint) from e  # noqa: EM102 - one line, two values
+    except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError, apsw.AuthError) as e:
+        msg = f"{path} cannot be opened or written ({e})"
+        raise EarshotError(msg, hint="check the folder's owner and rights, or use --home") from e
+    except (apsw.CorruptError, apsw.NotADBError) as e:
+        msg = f"{path} is damaged or no database ({e})"
+        raise EarshotError(msg, hint="restore it from a backup, or move it away") from e
+    except apsw.IOError as e:
+        raise RetryableError(f"{path}: {e}", hint="check the disk") from e  # noqa: EM102 - as above
+    except OSError as e:
+        msg = f"{path}: {e.strerror or e}"
+        raise EarshotError(msg, hint="check that the folder exists and may be written") from e
+
+
+def open_sqlite(path: Path, pragmas: Sequence[str], *, readonly: bool = False) -> apsw.Connection:
+    """Open `path` (made with its folder if it is not there) and run `pragmas` in turn.
+
+    Raises:
+        EarshotError: It cannot be opened; see `explained`.
+    """
+    with explained(path):
+        if not readonly:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        make = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY if readonly else make)
+        try:
+            db.set_busy_timeout(BUSY_MS)
+            for pragma in pragmas:
+                db.execute(f"PRAGMA {pragma}").fetchall()
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+@contextmanager
+def transaction(db: apsw.Connection, *, write: bool = True) -> Iterator[None]:
+    """Make what is inside whole or nothing; reads inside see one state of the file."""
+    db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def rows(
+    db: apsw.Connection, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[tuple[Any, ...]]:
+    """Run one statement and read all it gives."""
+    return db.execute(statement, values).fetchall()
+
+
+def migrate(db: apsw.Connection, path: Path, steps: Sequence[Sequence[str]]) -> None:
+    """Bring a file to the newest version; each step and the note that it ran are one transaction.
+
+    Args:
+        db: Open to write.
+        path: For messages.
+        steps: Statements of version 1, 2, …; `user_version` says which ran.
+
+    Raises:
+        ConfigError: A newer program made the file.
+    """
+    with transaction(db):
+        version = int(db.pragma("user_version"))
+        if version > len(steps):
+            msg = f"{path} was made by a newer version of earshot (its version is {version})"
+            raise ConfigError(msg, hint="upgrade earshot, or use another --home")
+        for number, statements in enumerate(steps[version:], version + 1):
+            for statement in statements:
+                db.execute(statement).fetchall()
+            db.execute(f"PRAGMA user_version = {number}").fetchall()
+
+
+def used_bytes(db: apsw.Connection) -> int:
+    """Bytes of the pages in use; what was deleted and can be used again is left out."""
+    pages = int(db.pragma("page_count")) - int(db.pragma("freelist_count"))
+    return pages * int(db.pragma("page_size"))
+
+
+def file_bytes(path: Path) -> int:
+    """Bytes that a database takes on disk, with what waits to be written into it."""
+    files = (path, path.with_name(path.name + "-wal"))
+    return sum(f.stat().st_size for f in files if f.exists())
+
+
+class FileLock:
+    """An advisory lock on a file that the system lets go of when the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
+
+    def take(self, what: str) -> Self:
+        """Hold it for oneself at once, or say who does.
+
+        Raises:
+            ConflictError: Somebody else holds it.
+        """
+        with explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            msg = f"{what} is being written by process {holder} already"
+            raise ConflictError(msg, hint="stop that process first, or use another --home") from e
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+        return self
+
+    def release(self) -> None:
+        """Let go; a second call does nothing."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    @contextmanager
+    def waiting(self, *, shared: bool) -> Iterator[None]:
+        """Hold it, together with others that share it or alone, waiting for it if need be."""
+        with explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+")
+        with file:
+            fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,116 @@
+"""The home folder: where everything lies, which rooms stand there, and who holds the engine."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from earshot.clock import Clock
+from earshot.control import Control, open_control
+from earshot.errors import ConfigError, ConflictError
+from earshot.lake import Lake, open_lake
+from earshot.log import Log, open_log
+from earshot.settings import Settings, resolve
+from earshot.store import Store, open_store
+
+LOCK = "engine.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms of one home, open. `lake` is opened by whoever needs it."""
+
+    settings: Settings
+    clock: Clock
+    log: Log
+    store: Store
+    control: Control
+
+
+def prepare(settings: Settings) -> Path:
+    """Make the home folder and what the embedded rooms expect in it.
+
+    Raises:
+        ConfigError: The folder cannot be made or written.
+    """
+    home = settings.home.expanduser().resolve()
+    try:
+        for folder in (home, home / "data", home / "run"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = home / "run" / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as e:
+        msg = f"the home folder {home} cannot be written: {e.strerror}"
+        raise ConfigError(msg, hint="choose another with --home or EARSHOT_HOME") from e
+    return home
+
+
+@contextmanager
+def open_rooms(settings: Settings, clock: Clock, *, writable: bool) -> Iterator[Rooms]:
+    """Open log, store and control of a home; close them in turn.
+
+    Args:
+        settings: Whose URLs say what stands behind each room.
+        clock: Handed to the rooms that need the time.
+        writable: True for the one engine, which alone writes the store.
+    """
+    home = prepare(settings)
+    with ExitStack() as stack:
+        log = stack.enter_context(
+            open_log(resolve(settings.log, home), max_bytes=int(settings.keep.log_gigabytes * 1e9))
+        )
+        store = stack.enter_context(
+            open_store(resolve(settings.store, home), writable=writable)
+        )
+        control = stack.enter_context(open_control(resolve(settings.control, home), clock=clock))
+        yield Rooms(settings, clock, log, store, control)
+
+
+def lake_of(settings: Settings) -> Lake:
+    """Open the lake of a home."""
+    return open_lake(resolve(settings.lake, prepare(settings)))
+
+
+@contextmanager
+def engine_lock(settings: Settings) -> Iterator[None]:
+    """Hold the home's engine: there is one at a time. The lock goes with the process.
+
+    Raises:
+        ConflictError: Another process runs the engine of this home.
+    """
+    path = prepare(settings) / "run" / LOCK
+    with path.open("a+") as file:
+        if not _locked(file, tries=5):
+            file.seek(0)
+            msg = f"the engine of {settings.home} runs already (process {file.read().strip()})"
+            raise ConflictError(msg, hint="stop it first, or use another --home")
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def engine_runs(settings: Settings) -> bool:
+    """Whether some process holds the engine of this home."""
+    path = prepare(settings) / "run" / LOCK
+    with path.open("a+") as file:
+        return not _locked(file, tries=1)
+
+
+def _locked(file: IO[str], *, tries: int) -> bool:
+    """Take the lock; a few tries, since `engine_runs` holds it for an instant."""
+    for left in reversed(range(tries)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if left:
+                time.sleep(0.05)
+        else:
+            return True
+    return False

@@ -1,0 +1,76 @@
+"""What an expression finds, in stored posts or in files, without saving it as a rule."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from earshot.clock import Clock
+from earshot.engine.collect import records_of
+from earshot.engine.query import rule_test
+from earshot.pipeline import flow
+from earshot.rules import Node, matches, parse
+from earshot.sources import open_source
+from earshot.store import Store
+
+SAMPLES = 10
+SHOWN = ("source", "id", "kind", "event_time", "author_handle", "lang", "text", "permalink")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Posts looked at, posts found, and a few of these."""
+
+    posts: int
+    hits: int
+    samples: list[dict[str, Any]]
+    complete: bool = True
+
+    def flat(self) -> dict[str, Any]:
+        """The fixed interface of `earshot rules test --json`."""
+        return {
+            "posts": self.posts,
+            "hits": self.hits,
+            "complete": self.complete,
+            "samples": self.samples,
+        }
+
+
+def try_on_store(store: Store, expression: str) -> Trial:
+    """Try an expression on everything that is stored."""
+    found = rule_test(store, expression, samples=SAMPLES)
+    return Trial(found.posts, found.hits, samples_of(found.samples), found.complete)
+
+
+def try_on_files(path: str, expression: str, *, clock: Clock) -> Trial:
+    """Try an expression on the posts of archives, each counted once; nothing is stored."""
+    node = parse(expression)
+    return asyncio.run(_read(path, node, clock))
+
+
+async def _read(path: str, node: Node, clock: Clock) -> Trial:
+    seen: set[tuple[str, str]] = set()
+    posts, hits, samples = 0, 0, list[dict[str, Any]]()
+    source = open_source("archive:", clock=clock, options={"paths": [path]})
+    async for chunk in source.stream(None):
+        records = records_of(chunk, "trial", clock.now())
+        if records.height == 0:
+            continue
+        annotated = flow.annotated(flow.prepare(records))
+        fresh = annotated.posts.select(
+            ~pl.struct("source", "id").is_in(list(seen)) if seen else pl.lit(value=True)
+        ).to_series()
+        found = annotated.posts.filter(
+            pl.Series(matches(node, annotated.posts, annotated.tokens)) & fresh
+        ).unique(["source", "id"], maintain_order=True)
+        keys = annotated.posts.filter(fresh).select("source", "id").unique()
+        seen.update(keys.iter_rows())
+        posts, hits = posts + keys.height, hits + found.height
+        samples += samples_of(found.head(SAMPLES - len(samples)))
+    return Trial(posts, hits, samples)
+
+
+def samples_of(posts: pl.DataFrame) -> list[dict[str, Any]]:
+    """A few posts as objects for people and programs."""
+    return posts.select(SHOWN).with_columns(pl.col("event_time").dt.to_string("iso:strict")).to_dicts()

@@ -1,0 +1,145 @@
+"""From what a format found to the declared frames: what all formats do alike."""
+
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+
+from earshot.formats import Decoded
+from earshot.formats._times import sane
+from earshot.model.schema import COUNTERS, EVENT, INTERACTION, OUTCOME, POST, TIME
+
+RECORD_AND_ROLE: Final = {"record": pl.UInt32, "role": pl.String}
+_FUTURE: Final = pl.duration(minutes=2)
+"""How far ahead of our clock a source's claim may be and still be believed."""
+_LISTS: Final = ("hashtags", "mentions", "cashtags", "links", "media")
+
+
+def decoded(
+    records: pl.DataFrame,
+    source: str,
+    outcome: pl.DataFrame,
+    *,
+    posts: pl.DataFrame | None = None,
+    events: pl.DataFrame | None = None,
+    interactions: pl.DataFrame | None = None,
+) -> Decoded:
+    """Put together what a format found.
+
+    Args:
+        records: RECORD rows, as handed to `decode`.
+        source: The format's network, where a record names none.
+        outcome: `row`, `class`, `reason` for each record, in order, and whatever else.
+        posts: `row`, `role` and any columns of POST but source and times of ours.
+        events: `row`, `kind` and any columns of EVENT.
+        interactions: `row`, `key`, `kind` and any columns of INTERACTION.
+    """
+    post = {**RECORD_AND_ROLE, **POST}
+    return Decoded(
+        posts=_posts(posts, records, source) if _some(posts) else pl.DataFrame(schema=post),
+        events=_filled(events, EVENT, records, source),
+        interactions=_filled(interactions, INTERACTION, records, source),
+        outcome=outcome.select(pl.col("row").alias("record"), "class", "reason").cast(dict(OUTCOME)),
+    )
+
+
+def judged(found: pl.DataFrame, why: pl.Expr, **classes: pl.Expr) -> pl.DataFrame:
+    """Add `class` and `reason`: the first class whose condition holds, else quarantined.
+
+    Args:
+        found: With `reason`, where a record could not be read at all.
+        why: Says of a record that was read why it is nothing known.
+        classes: Conditions; a null counts as not met.
+    """
+    rest = iter(classes.items())
+    chain = pl.when(pl.col("reason").is_not_null()).then(pl.lit("quarantined"))
+    for name, holds in rest:
+        chain = chain.when(holds.fill_null(value=False)).then(pl.lit(name))
+    with_class = found.with_columns(chain.otherwise(pl.lit("quarantined")).alias("class"))
+    lost = (pl.col("class") == "quarantined") & pl.col("reason").is_null()
+    if not with_class.select(lost.any()).item():
+        return with_class
+    return with_class.with_columns(pl.when(lost).then(why).otherwise("reason").alias("reason"))
+
+
+def nested(rows: pl.Series, values: pl.Series, height: int) -> pl.Series:
+    """A list column of `height` rows: `values` of each row together, in order; none: empty.
+
+    Args:
+        rows: UInt32, ascending: the row of each value.
+        values: As long as `rows`.
+        height: Rows of the result.
+    """
+    starts = rows.search_sorted(pl.int_range(0, height + 1, eager=True, dtype=rows.dtype), "left")
+    offsets = pa.array(starts.cast(pl.Int64).to_numpy())
+    lists = pa.LargeListArray.from_arrays(offsets, values.to_arrow())
+    return pl.Series(values.name, pl.from_arrow(lists))
+
+
+def flat(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """`at` (position in `frame`) and the fields of each struct of a list column."""
+    lists = frame.select(pl.col(column).alias("item")).with_row_index("at")
+    return lists.filter(pl.col("item").list.len() > 0).explode("item").unnest("item")
+
+
+def _some(frame: pl.DataFrame | None) -> bool:
+    return frame is not None and bool(frame.height)
+
+
+def _posts(found: pl.DataFrame | None, records: pl.DataFrame, source: str) -> pl.DataFrame:
+    """POST rows, with our times and the raw reference of their records."""
+    assert found is not None  # noqa: S101 - the caller has looked
+    whole = pl.concat([found, _ours(found, records, source)], how="horizontal")
+    counters = [pl.col(c).is_not_null() for c in COUNTERS if c in found.columns]
+    counted = pl.any_horizontal(pl.lit(value=False), *counters)
+    absent = (
+        pl.lit(None, t).alias(n)
+        for n, t in POST.items()
+        if n not in whole.columns and n not in {"event_time", "counters_at"}
+    )
+    cleaned = whole.with_columns(
+        *absent, *(sane(pl.col(n)) for n in ("created_at", "edited_at") if n in found.columns)
+    )
+    claim = pl.col("created_at") + pl.duration(microseconds=pl.col("shift"))
+    possible = claim <= pl.col("received_at") + _FUTURE
+    return cleaned.with_columns(
+        event_time=pl.when(possible).then(claim).otherwise("received_at"),
+        counters_at=pl.when(counted).then("received_at"),
+        version=pl.col("version").fill_null(0),
+    ).select(pl.col("row").alias("record"), "role", *(pl.col(n).cast(t) for n, t in POST.items()))
+
+
+def _ours(found: pl.DataFrame, records: pl.DataFrame, source: str) -> pl.DataFrame:
+    """`source`, `received_at`, `offset` and `shift` (µs) of the record of each row found."""
+    own = records.select(
+        pl.when(pl.col("source") == "").then(pl.lit(source)).otherwise("source").alias("source"),
+        "received_at",
+        "offset",
+        _shift(records["headers"]),
+    )
+    return own[found["row"]]
+
+
+def _shift(headers: pl.Series) -> pl.Series:
+    """µs by which a replay moves the clock: `shift_us` of the headers, else 0."""
+    if not (headers != "").any():
+        return pl.zeros(len(headers), pl.Int64, eager=True).alias("shift")
+    written = headers.str.extract(r'"shift_us"\s*:\s*(-?\d{1,18})\b').cast(pl.Int64)
+    return written.fill_null(0).alias("shift")
+
+
+def _filled(
+    found: pl.DataFrame | None, schema: pl.Schema, records: pl.DataFrame, source: str
+) -> pl.DataFrame:
+    """Rows of EVENT or INTERACTION; columns the format did not find are null."""
+    if found is None or not found.height:
+        return pl.DataFrame(schema={"record": pl.UInt32, **schema})
+    whole = found
+    if "source" not in found.columns:
+        ours = _ours(found, records, source).select("source")
+        whole = pl.concat([found, ours], how="horizontal")
+    absent = (pl.lit(None, t).alias(n) for n, t in schema.items() if n not in whole.columns)
+    filled = whole.with_columns(*absent).select(
+        pl.col("row").alias("record"), *(pl.col(n).cast(t) for n, t in schema.items())
+    )
+    return filled.with_columns(sane(pl.col("at")).cast(TIME))

@@ -1,0 +1,250 @@
+"""JSON into columns: one reader for every format, in which no record can touch another.
+
+`Expr.str.json_decode` joins all texts into one array and fails as a whole. Three things make it
+safe. (1) Each record stands between two numbered marks, `{mark: n}, record`, so a record that is
+two, or none, or swallows its neighbour, changes the marks; their name cannot be guessed. (2) On
+any fault the slice is halved with the same reader, down to the record whose fault it is. (3) What
+this reader says of that one record alone is the verdict.
+
+Three kinds of record are set right and read again, by a rule that looks at nothing but the record:
+lone surrogates and NUL become U+FFFD (the reader would make NUL of them, or refuse); a value of
+another type than declared becomes null (an unknown shape of a field is no reason to lose a post).
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+Fields = dict[str, pl.DataType]
+
+_MARK: Final = "#" + secrets.token_hex(8)
+_SLICE_BYTES: Final = 1 << 20
+"""Text that is read at once: of 128 kB … 16 MB the quickest (it stays in the processor's cache)."""
+_FAULTS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+_REPLACEMENT: Final = "\\ufffd"
+_HIGH: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}"
+_LOW: Final = r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_SUSPECT: Final = (
+    _HIGH + r"(?:[^\\]|\\[^u]|\\u[^dD]|\\u[dD][^c-fC-F])|\\u0000"
+)  # a high surrogate without a low one behind it, which the reader would take for NUL
+
+
+@dataclass(frozen=True, slots=True)
+class Unwrap:
+    """An outer object that may hold the item: `{"tweet": {…}}` where `key` is not outside."""
+
+    key: str
+    """A field every item has; where it is null the item may be wrapped."""
+    names: tuple[str, ...]
+    """Fields that may hold the item, in order of preference."""
+    outer: tuple[str, ...] = ()
+    """Fields that are kept from outside, also when the item is inside."""
+
+
+def read(raw: pl.Series, fields: Fields, unwrap: Unwrap | None = None) -> pl.DataFrame:
+    """Read one JSON object a record; exactly one row comes back for each, in order.
+
+    Args:
+        raw: Binary, one item each.
+        fields: Columns wanted, with their types; unknown keys are ignored, the first of two equal
+            keys counts.
+        unwrap: Where the item may lie one level deeper.
+
+    Returns:
+        `row` (UInt32, from 0), `reason` (String: why it could not be read, else null), then
+        `fields`, all null where there is a reason.
+    """
+    numbered = pl.DataFrame({"raw": raw.fill_null(b"")}).with_row_index("row")
+    if unwrap is None:
+        return _read(numbered, fields)
+    probes: Fields = {n: fields.get(n, pl.Struct({})) for n in unwrap.names}
+    flat = _read(numbered, {**probes, **fields})
+    wrapped = _wrapped(flat, unwrap)
+    if not wrapped.height:
+        return flat.select("row", "reason", *fields)
+    inner = _read_inside(numbered, wrapped, fields, unwrap)
+    own = flat.select("row", "reason", *fields).filter(
+        ~pl.col("row").is_in(wrapped["row"].implode())
+    )
+    return pl.concat([own, inner]).sort("row")
+
+
+def _wrapped(flat: pl.DataFrame, unwrap: Unwrap) -> pl.DataFrame:
+    """`row` and `name` of the field that holds the item."""
+    held = pl.coalesce(
+        *(pl.when(pl.col(n).is_not_null()).then(pl.lit(n)) for n in unwrap.names)
+    ).alias("name")
+    return flat.filter(pl.col(unwrap.key).is_null()).select("row", held).drop_nulls()
+
+
+def _read_inside(
+    numbered: pl.DataFrame, wrapped: pl.DataFrame, fields: Fields, unwrap: Unwrap
+) -> pl.DataFrame:
+    """Read the wrapped items again, each from the field that holds it."""
+    parts = []
+    for (name,), some in wrapped.group_by("name", maintain_order=True):
+        outer: Fields = {n: fields[n] for n in unwrap.outer}
+        shape: Fields = {**outer, str(name): pl.Struct(fields)}
+        rows = numbered.filter(pl.col("row").is_in(some["row"].implode()))
+        inner = pl.col(str(name)).struct
+        parts.append(
+            _read(rows, shape).select(
+                "row",
+                "reason",
+                *(pl.coalesce(n, inner[n]) if n in outer else inner[n] for n in fields),
+            )
+        )
+    return pl.concat(parts)
+
+
+def _read(numbered: pl.DataFrame, fields: Fields) -> pl.DataFrame:
+    """Read slice by slice: some hundred kilobytes at once are quickest."""
+    if not numbered.height:
+        return numbered.select("row").join(_nothing(fields), how="cross")
+    mean = max(1, int(numbered["raw"].bin.size().sum()) // numbered.height)
+    size = min(max(_SLICE_BYTES // mean, 1), numbered.height)
+    slices = (numbered[at : at + size] for at in range(0, numbered.height, size))
+    return pl.concat([_halve(s, fields) for s in slices], rechunk=False)
+
+
+def _halve(records: pl.DataFrame, fields: Fields) -> pl.DataFrame:
+    """Read a slice; on a fault halve it, always with the same reader."""
+    try:
+        return _columns(records, fields)
+    except _FAULTS:
+        if records.height == 1:
+            return _alone(records, fields)
+    half = records.height // 2
+    return pl.concat([_halve(records[:half], fields), _halve(records[half:], fields)])
+
+
+def _columns(records: pl.DataFrame, fields: Fields) -> pl.DataFrame:
+    """The reader itself. Raises a polars error when any record of the slice has a fault."""
+    text = _mended(records["raw"].cast(pl.String))
+    marked = pl.concat_str(
+        pl.lit(f'{{"{_MARK}":'), "row", pl.lit("},"), text.alias("text")
+    )
+    shape = pl.Struct({_MARK: pl.UInt32, **fields})
+    pairs = records.select(marked.alias("pair").str.json_decode(shape))["pair"]
+    if len(pairs) != 2 * records.height:
+        raise pl.exceptions.ComputeError("a record is not one JSON value")
+    marks = pairs.gather_every(2).struct.field(_MARK)
+    items = pairs.gather_every(2, 1)
+    if not marks.equals(records["row"]) or items.null_count():
+        raise pl.exceptions.ComputeError("a record is not one JSON object")
+    return pl.DataFrame([records["row"], items.alias("item")]).select(
+        "row", pl.lit(None, pl.String).alias("reason"), pl.col("item").struct.unnest()
+    ).drop(_MARK)
+
+
+def _mended(text: pl.Series) -> pl.Series:
+    """Write U+FFFD for NUL and lone surrogates, in the few texts that may have any."""
+    suspect = text.str.contains(_SUSPECT)
+    return text if not suspect.any() else _replaced(text, suspect)
+
+
+def _replaced(text: pl.Series, where: pl.Series) -> pl.Series:
+    """Do so in the texts `where` says; escaped backslashes are first written as \\u005c.
+
+    Pairs are put aside behind a control character, which no JSON text may hold: a text that
+    does is left as it is (and is refused by the reader).
+    """
+    column = pl.col("text")
+    mended = (
+        column.str.replace_all("\\\\", "\\u005c", literal=True)
+        .str.replace_all(rf"\\(u[dD][89abAB][0-9a-fA-F]{{2}})\\(u[dD][c-fC-F]..)", "\x01$1\x01$2")
+        .str.replace_all(rf"{_HIGH}|{_LOW}|\\u0000", _REPLACEMENT)
+        .str.replace_all("\x01", "\\", literal=True)
+    )
+    sound = pl.col("where") & ~column.str.contains("\x01", literal=True)
+    return pl.DataFrame({"text": text, "where": where}).select(
+        pl.when(sound).then(mended).otherwise(column)
+    )["text"]
+
+
+def _alone(record: pl.DataFrame, fields: Fields) -> pl.DataFrame:
+    """The verdict on one record that the reader refused: set right and read again, or a reason."""
+    raw: bytes = record["raw"][0]
+    reason, fitted = _fitted(raw, fields)
+    if fitted is None:
+        return _refused(record, fields, reason)
+    again = record.with_columns(raw=pl.lit(fitted))
+    try:
+        return _columns(again, fields)
+    except _FAULTS:
+        return _refused(record, fields, "its values cannot be read")
+
+
+def _fitted(raw: bytes, fields: Fields) -> tuple[str, bytes | None]:
+    """The record with only the wanted fields, those of another type as null; or why it cannot be.
+
+    Lone surrogates are mended here too: the reader refuses a low one.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as e:
+        return f"not UTF-8: byte {e.start} is {raw[e.start]:#04x}", None
+    if not text.strip():
+        return "empty", None
+    whole = _replaced(pl.Series("text", [text]), pl.Series("where", [True]))[0]
+    try:
+        value = msgspec.json.decode(whole)
+    except msgspec.DecodeError as e:
+        return f"not JSON: {str(e).removeprefix('JSON is malformed: ')}", None
+    except RecursionError:
+        return "nested too deeply", None
+    if not isinstance(value, dict):
+        return f"not a JSON object but {_KINDS.get(type(value), 'null')}", None
+    return "", msgspec.json.encode(_fit(value, pl.Struct(fields)))
+
+
+_KINDS: Final[dict[type, str]] = {
+    list: "an array",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+}
+
+
+def _fit(value: Any, kind: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """`value` cut down to what the type `kind` can hold; None where it can hold nothing of it."""
+    if isinstance(kind, pl.Struct):
+        if not isinstance(value, dict):
+            return None
+        return {f.name: _fit(value[f.name], f.dtype) for f in kind.fields if f.name in value}
+    if isinstance(kind, pl.List):
+        inner = kind.inner
+        return [_fit(v, inner) for v in value] if isinstance(value, list) else None
+    if kind == pl.String:
+        return value if isinstance(value, str | int | float) else None
+    if kind == pl.Boolean:
+        return value if isinstance(value, bool) else None
+    if isinstance(value, str):
+        return _number(value, kind)
+    return value if isinstance(value, int | float) else None
+
+
+def _number(text: str, kind: Any) -> float | None:  # noqa: ANN401 - a polars type
+    """The number that a text spells, where a number is wanted."""
+    try:
+        return int(text) if kind == pl.Int64 else float(text)
+    except ValueError:
+        return None
+
+
+def _nothing(fields: Fields) -> pl.DataFrame:
+    """No row: `reason`, then `fields`."""
+    return pl.DataFrame(schema={"reason": pl.String, **fields})
+
+
+def _refused(record: pl.DataFrame, fields: Fields, reason: str) -> pl.DataFrame:
+    """The row of a record that could not be read."""
+    return record.select(
+        "row",
+        pl.lit(reason).alias("reason"),
+        *(pl.lit(None, kind).alias(name) for name, kind in fields.items()),
+    )

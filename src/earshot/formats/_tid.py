@@ -1,0 +1,26 @@
+"""Bluesky's revisions: TIDs, 13 base32-sortable characters of a 64-bit number.
+
+Source: https://atproto.com/specs/tid
+"""
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+_ALPHABET: Final = b"234567abcdefghijklmnopqrstuvwxyz"
+_LENGTH: Final = 13
+_DIGITS: Final = np.zeros(256, np.uint64)
+_DIGITS[np.frombuffer(_ALPHABET, np.uint8)] = np.arange(32, dtype=np.uint64)
+
+
+def rev(tids: pl.Series) -> pl.Series:
+    """TIDs as integers (Int64) in the same order; null for what is no TID."""
+    valid = tids.str.contains(r"^[2-7ab][2-7a-z]{12}$").fill_null(value=False)
+    text = tids.filter(valid).str.join("").item() or ""
+    digits = _DIGITS[np.frombuffer(text.encode(), np.uint8)].reshape(-1, _LENGTH)
+    value = np.zeros(len(digits), np.uint64)
+    for place in range(_LENGTH):
+        value = (value << np.uint64(5)) | digits[:, place]
+    out = pl.repeat(None, len(tids), dtype=pl.Int64, eager=True)
+    return out.scatter(valid.arg_true(), pl.Series(value.astype(np.int64))).alias(tids.name)

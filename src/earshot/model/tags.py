@@ -1,0 +1,234 @@
+"""Pseudo-tokens: filters as words of the index's second column, so that they are as quick.
+
+A tag is a short prefix, then a value: plain where the value is plain, else its hash in hexadecimal
+(`hashing`), so that a tag consists of [A-Za-z0-9_] only. Case means nothing: indexes may fold it.
+
+    s_bluesky   source                   l_en     language
+    k_reply     kind                     c_us     country
+    h_links     has something            i_bot    is something (beside the kinds)
+    a<hex>      author, by id            f<hex>   author, by folded handle
+    t<hex>      addressee, by handle     u<hex>   addressee, by id
+    d<hex>      domain of a link, and its parents
+    v<hex>      conversation             g<hex>   channel (group, forum, instance), folded
+    r12         rule 12 matched
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from earshot.model.hashing import hash_strings, hash_text, hexadecimal
+
+SOURCE, LANG, KIND, COUNTRY, HAS, IS, RULE = "s_", "l_", "k_", "c_", "h_", "i_", "r"
+AUTHOR, HANDLE, TO_HANDLE, TO_AUTHOR = "a", "f", "t", "u"
+DOMAIN, CONVERSATION, CHANNEL = "d", "v", "g"
+HASHED: Final = frozenset({AUTHOR, HANDLE, TO_HANDLE, TO_AUTHOR, DOMAIN, CONVERSATION, CHANNEL})
+"""Prefixes whose value is written as a hash."""
+HAS_WHAT: Final = (
+    "links",
+    "media",
+    "images",
+    "video",
+    "hashtags",
+    "mentions",
+    "cashtags",
+    "geo",
+    "alt",
+)
+IS_KIND: Final = (
+    "post",
+    "reply",
+    "repost",
+    "quote",
+    "comment",
+    "submission",
+    "event",
+    "rsvp",
+)
+IS_FLAG: Final = ("verified", "bot", "sensitive", "edited", "copy", "late")
+PARENTS: Final = 6
+"""Labels of a domain that are taken off one by one at most."""
+
+
+def plain(value: str) -> str:
+    """A value as a tag writes it: lower case, everything but [a-z0-9] as `_`."""
+    return re.sub(r"[^a-z0-9]", "_", value.lower())
+
+
+def tag(prefix: str, value: str) -> str:
+    """The tag of a value that is already in its column's form (see `columns`)."""
+    if prefix in HASHED:
+        return f"{prefix}{hash_text(value):016x}"
+    return prefix + plain(value)
+
+
+def rule_tag(rule: int) -> str:
+    """The tag of the posts that a rule matched."""
+    return f"{RULE}{rule}"
+
+
+def fold_handle(handle: str) -> str:
+    """A handle as handles are compared: no `@`, ASCII lower case."""
+    return handle.removeprefix("@").lower()
+
+
+def has(what: str) -> pl.Expr:
+    """Whether a post has something: one of HAS_WHAT."""
+    kinds = pl.col("media").list.eval(pl.element().struct.field("kind"))
+    if what == "geo":
+        found = pl.col("place").is_not_null() | pl.col("latitude").is_not_null()
+        found = found | pl.col("country").is_not_null()
+    elif what == "images":
+        found = kinds.list.contains("image") | kinds.list.contains("gif")
+    elif what == "video":
+        found = kinds.list.contains("video")
+    elif what == "alt":
+        texts = pl.col("media").list.eval(pl.element().struct.field("alt").str.len_bytes() > 0)
+        found = texts.list.any()
+    else:
+        found = pl.col(what).list.len() > 0
+    return found.fill_null(value=False)
+
+
+def flag(name: str, columns: Sequence[str]) -> pl.Expr:
+    """Whether a post is something: one of IS_FLAG; False where its column is not there yet."""
+    column = {"verified": "author_verified", "bot": "author_bot", "edited": "edited_at"}
+    if (source := column.get(name, name)) not in columns:
+        return pl.lit(value=False)
+    if name == "edited":
+        return pl.col(source).is_not_null()
+    return pl.col(source).fill_null(value=False)
+
+
+def kind(name: str) -> pl.Expr:
+    """Whether a post is of a kind; by what it refers to as well as by its own kind.
+
+    A quote that is also a reply is both; `post` is what answers and repeats nothing.
+    """
+    own = pl.col("kind") == name
+    refers = {"reply": "reply_to", "repost": "repost_of", "quote": "quote_of"}
+    if name in refers:
+        own = own | pl.col(refers[name]).is_not_null()
+    return own.fill_null(value=False)
+
+
+def language() -> pl.Expr:
+    """The primary language in lower case, `pt` of `pt-BR`: the network's word, else what we found."""
+    said = pl.coalesce("lang", "lang_detected")
+    return said.str.to_lowercase().str.replace(r"[-_].*$", "")
+
+
+def domains(posts: pl.DataFrame) -> pl.DataFrame:
+    """`post` (UInt32), `domain`: the domains of each post's links and their parents, once each.
+
+    `news.example.co.uk` is also `example.co.uk` and `co.uk`, not `uk`.
+    """
+    level = (
+        posts.lazy()
+        .select(
+            post=pl.int_range(pl.len(), dtype=pl.UInt32),
+            domain=pl.col("links").list.eval(pl.element().struct.field("domain")),
+        )
+        .filter(pl.col("domain").list.len() > 0)
+        .explode("domain")
+        .filter(pl.col("domain").str.len_bytes() > 0)
+        .with_columns(pl.col("domain").str.to_lowercase())
+        .unique(maintain_order=True)
+        .collect()
+    )
+    levels = [level]
+    for _ in range(PARENTS):
+        up = pl.col("domain").str.replace(r"^[^.]*\.", "")
+        level = level.filter(pl.col("domain").str.count_matches(".", literal=True) > 1)
+        if level.is_empty():
+            break
+        level = level.with_columns(domain=up)
+        levels.append(level)
+    return pl.concat(levels).unique(maintain_order=True)
+
+
+def tags(posts: pl.DataFrame) -> pl.Series:
+    """The tags of each post, joined by spaces, without those of rules.
+
+    Args:
+        posts: POST, and `copy` and `late` (Boolean) where these are known.
+    """
+    of_domain = domains(posts)
+    joined = (
+        of_domain.select("post", tag=DOMAIN + hexadecimal(hash_strings(of_domain["domain"])))
+        .group_by("post")
+        .agg(pl.col("tag").str.join(" ").alias("domains"))
+    )
+    handles, to_handles = (
+        posts[c].str.strip_prefix("@").str.to_lowercase()
+        for c in ("author_handle", "reply_to_handle")
+    )
+    hashed = {
+        AUTHOR: posts["author_id"],
+        HANDLE: handles,
+        TO_HANDLE: to_handles,
+        TO_AUTHOR: posts["reply_to_author"],
+        CONVERSATION: posts["conversation"],
+        CHANNEL: posts["channel"].str.to_lowercase(),
+    }
+    written = [_hashed(prefix, values) for prefix, values in hashed.items()]
+    parts = [
+        _plain(SOURCE, pl.col("source")),
+        _plain(LANG, language()),
+        _plain(COUNTRY, pl.col("country")),
+        _flags(KIND, {k: kind(k) for k in IS_KIND}),
+        _flags(HAS, {w: has(w) for w in HAS_WHAT}),
+        _flags(IS, {f: flag(f, posts.columns) for f in IS_FLAG}),
+        *(pl.lit(s) for s in written),
+        pl.col("domains"),
+    ]
+    return (
+        posts.lazy()
+        .with_columns(post=pl.int_range(pl.len(), dtype=pl.UInt32))
+        .join(joined.lazy(), on="post", how="left", maintain_order="left")
+        .select(tags=pl.concat_str(parts, separator=" ", ignore_nulls=True))
+        .collect()
+        .get_column("tags")
+    )
+
+
+def with_rules(tagged: pl.Series, posts: pl.Series, rules: pl.Series) -> pl.Series:
+    """Add the tags of rules that matched.
+
+    Args:
+        tagged: What `tags` gave.
+        posts: Rows of `tagged` (integers), one for each hit.
+        rules: The rule of each hit.
+    """
+    hits = (
+        pl.DataFrame({"post": posts.cast(pl.UInt32), "rule": rules})
+        .group_by("post")
+        .agg(pl.format(RULE + "{}", pl.col("rule").unique().sort()).str.join(" ").alias("rules"))
+    )
+    return (
+        pl.DataFrame({"tags": tagged})
+        .with_columns(post=pl.int_range(pl.len(), dtype=pl.UInt32))
+        .join(hits, on="post", how="left", maintain_order="left")
+        .select(tags=pl.concat_str("tags", "rules", separator=" ", ignore_nulls=True))
+        .get_column("tags")
+    )
+
+
+def _hashed(prefix: str, values: pl.Series) -> pl.Series:
+    """The tags of a column; null where it is null."""
+    hashes = hash_strings(values)
+    written = prefix + hexadecimal(hashes)
+    return written if hashes.all() else written.set(pl.Series(np.equal(hashes, 0)), None)
+
+
+def _plain(prefix: str, value: pl.Expr) -> pl.Expr:
+    return pl.lit(prefix) + value.str.to_lowercase().str.replace_all("[^a-z0-9]", "_")
+
+
+def _flags(prefix: str, found: dict[str, pl.Expr]) -> pl.Expr:
+    """The tags of those that are true; null when none is."""
+    parts = [pl.when(yes).then(pl.lit(prefix + name)) for name, yes in found.items()]
+    return pl.concat_str(parts, separator=" ", ignore_nulls=True)

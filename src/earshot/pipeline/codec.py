@@ -1,0 +1,306 @@
+"""Windows as bytes: one compact blob a window, read back whole or one facet of it.
+
+Layout (little endian): version, codec (0 plain, 1 zstd), then the body: rows, authors, pairs,
+sketches, bytes of text (u32 each), the widths of eight columns (u8 each: 0, 1, 2, 4 or 8 bytes a
+number, 0 where all are 0), facet codes (u8), the columns (lengths of texts, the four counts with
+scores in zigzag form, pairs of a row, row of a sketch, the pairs), authors (u64), registers, text.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import zstandard
+from numba import njit
+
+from earshot.errors import FormatError
+from earshot.model.hashing import HASH_VERSION, hash_strings, strings
+from earshot.pipeline.block import Blocks, none, tidy
+from earshot.pipeline.hashes import FACET_CODES, I64, U8, U32, U64, value_keys
+from earshot.pipeline.sketch import REGISTERS
+
+VERSION: Final = 16 * HASH_VERSION + 1
+PLAIN, ZSTD = 0, 1
+LEVEL: Final = 1
+WORTH: Final = 160
+"""Bodies of fewer bytes stay plain: compression would cost more than it saves."""
+_HEAD: Final = 28
+_COLUMNS: Final = 8
+
+
+def encode(blocks: Blocks) -> list[bytes]:
+    """One blob for each window; `b""` for an empty one."""
+    sizes = np.diff(blocks.row_end)
+    data, ends = _write(
+        blocks.row_end, blocks.value, blocks.counts, blocks.pair_end, blocks.pair, blocks.sketch,
+        blocks.registers, blocks.facet, blocks.text_end, blocks.text, blocks.authors,
+    )  # fmt: skip
+    press = zstandard.ZstdCompressor(level=LEVEL).compress
+    plain, zstd = bytes([VERSION, PLAIN]), bytes([VERSION, ZSTD])
+    view, places, out = memoryview(data), ends.tolist(), []
+    for window, size in enumerate(sizes.tolist()):
+        body = view[places[window] : places[window + 1]]
+        if not size:
+            out.append(b"")
+        elif len(body) < WORTH:
+            out.append(plain + body)
+        else:
+            out.append(zstd + press(body))
+    return out
+
+
+def decode(blobs: Sequence[bytes], *, facet: str | None = None) -> Blocks:
+    """The windows of these blobs, in their order; only the rows of one facet, where one is given.
+
+    Raises:
+        FormatError: A blob is of another version, or damaged.
+    """
+    if not blobs:
+        return none()
+    bodies = [_body(blob) for blob in blobs]
+    ends = np.zeros(len(bodies) + 1, np.int64)
+    np.cumsum([len(body) for body in bodies], out=ends[1:])
+    data = np.frombuffer(b"".join(bodies) or b"\0", np.uint8)
+    code = -1 if facet is None else FACET_CODES[facet]
+    row_end, kinds, counts, pair_end, pair, sketch, registers, text_end, text, authors = _read(
+        data, ends, code
+    )
+    hashes = hash_strings(strings(text_end, text))
+    value = np.arange(len(kinds), dtype=np.uint32)
+    keys = value_keys(hashes, kinds)
+    return tidy(
+        Blocks(row_end, value, counts, pair_end, pair, sketch, registers, kinds, keys,
+               text_end, text, authors)
+    )  # fmt: skip
+
+
+def _body(blob: bytes) -> bytes:
+    if not blob:
+        return b""
+    if blob[0] != VERSION:
+        msg = f"a window is written in version {blob[0]}, this program reads {VERSION}"
+        raise FormatError(msg, hint="make the windows again from their posts")
+    if blob[1] == PLAIN:
+        return blob[2:]
+    try:
+        return zstandard.ZstdDecompressor().decompress(blob[2:])
+    except zstandard.ZstdError as e:
+        msg = f"a window of {len(blob)} bytes is damaged: {e}"
+        raise FormatError(msg, hint="make the windows again from their posts") from e
+
+
+@njit(cache=True, nogil=True)
+def _put(out: U8, at: int, number: np.uint64, width: int) -> int:
+    for _ in range(width):
+        out[at] = np.uint8(number & np.uint64(255))
+        number >>= np.uint64(8)
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _put_all(out: U8, at: int, numbers: U64, width: int) -> int:
+    for number in numbers:
+        at = _put(out, at, number, width)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _get(data: U8, at: int, width: int) -> np.uint64:
+    number = np.uint64(0)
+    for k in range(width):
+        number |= np.uint64(data[at + k]) << np.uint64(8 * k)
+    return number
+
+
+@njit(cache=True, nogil=True)
+def _width(numbers: U64) -> int:
+    most = np.uint64(0)
+    for number in numbers:
+        most |= number
+    if most < np.uint64(1 << 16):
+        return 2 if most > np.uint64(255) else int(most > np.uint64(0))
+    return 4 if most < np.uint64(1 << 32) else 8
+
+
+@njit(cache=True, nogil=True)
+def _zigzag(number: int) -> np.uint64:
+    return np.uint64((number << 1) ^ (number >> 63))
+
+
+@njit(cache=True, nogil=True)
+def _unzigzag(number: np.uint64) -> int:
+    return np.int64(number >> np.uint64(1)) ^ -np.int64(number & np.uint64(1))
+
+
+@njit(cache=True, nogil=True)
+def _local_authors(pair: U32, mark: Any) -> U32:
+    """Authors of these pairs, ascending; `mark` gets the place of each."""
+    found = np.empty(len(pair), np.uint32)
+    n = 0
+    for p in pair:
+        if mark[p >> np.uint32(1)] < 0:
+            mark[p >> np.uint32(1)] = 0
+            found[n] = p >> np.uint32(1)
+            n += 1
+    found = found[:n]
+    found.sort()
+    for k in range(n):
+        mark[found[k]] = k
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _columns(  # noqa: PLR0913, PLR0917 - the columns of Blocks
+    first: int, last: int, value: U32, counts: I64, pair_end: I64, pair: U32, sketch: Any,
+    text_end: I64, mark: Any,
+) -> tuple[U64, U64, U64]:  # fmt: skip
+    """Numbers to write: 6 columns of one a row, then rows of sketches, then pairs."""
+    rows = last - first
+    table = np.empty((6, rows), np.uint64)
+    sketched = np.empty(rows, np.uint64)
+    n = 0
+    for k in range(rows):
+        r = first + k
+        table[0, k] = text_end[value[r] + 1] - text_end[value[r]]
+        table[1, k], table[2, k] = counts[r, 0], counts[r, 1]
+        table[3, k], table[4, k] = _zigzag(counts[r, 2]), _zigzag(counts[r, 3])
+        table[5, k] = pair_end[r + 1] - pair_end[r]
+        if sketch[r] >= 0:
+            sketched[n] = k
+            n += 1
+    pairs = np.empty(pair_end[last] - pair_end[first], np.uint64)
+    for k in range(len(pairs)):
+        p = pair[pair_end[first] + k]
+        pairs[k] = np.uint64(mark[p >> np.uint32(1)]) << np.uint64(1) | np.uint64(p & np.uint32(1))
+    return table, sketched[:n].copy(), pairs
+
+
+@njit(cache=True, nogil=True)
+def _bound(row_end: I64, value: U32, pairs: int, sketches: int, text_end: I64) -> int:
+    """More bytes than all windows take."""
+    total = (len(row_end) - 1) * (_HEAD + 16) + pairs * 12 + sketches * (2 * REGISTERS + 8)
+    for v in value:
+        total += 60 + text_end[v + 1] - text_end[v]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _write(  # noqa: PLR0913, PLR0917 - the columns of Blocks
+    row_end: I64, value: U32, counts: I64, pair_end: I64, pair: U32, sketch: Any, registers: U8,
+    facet: U8, text_end: I64, text: U8, authors: U64,
+) -> tuple[U8, I64]:  # fmt: skip
+    out = np.empty(_bound(row_end, value, len(pair), len(registers), text_end), np.uint8)
+    ends = np.zeros(len(row_end), np.int64)
+    mark = np.full(len(authors), -1, np.int32)
+    at = 0
+    for w in range(len(row_end) - 1):
+        first, last = row_end[w], row_end[w + 1]
+        if first < last:
+            local = _local_authors(pair[pair_end[first] : pair_end[last]], mark)
+            table, sketched, pairs = _columns(
+                first, last, value, counts, pair_end, pair, sketch, text_end, mark
+            )
+            head = at
+            for number in (last - first, len(local), len(pairs), len(sketched)):
+                at = _put(out, at, np.uint64(number), 4)
+            at = _put(out, at, np.uint64(np.sum(table[0])), 4) + _COLUMNS
+            for r in range(first, last):
+                out[at] = facet[value[r]]
+                at += 1
+            for c in range(_COLUMNS):
+                column = table[c] if c < 6 else (sketched if c == 6 else pairs)
+                out[head + 20 + c] = _width(column)
+                at = _put_all(out, at, column, out[head + 20 + c])
+            for a in local:
+                at = _put(out, at, authors[a], 8)
+                mark[a] = -1
+            for r in range(first, last):
+                if sketch[r] >= 0:
+                    for half in range(2):
+                        out[at : at + REGISTERS] = registers[sketch[r], half]
+                        at += REGISTERS
+            for r in range(first, last):
+                for k in range(text_end[value[r]], text_end[value[r] + 1]):
+                    out[at] = text[k]
+                    at += 1
+        ends[w + 1] = at
+    return out[:at], ends
+
+
+@njit(cache=True, nogil=True)
+def _totals(data: U8, ends: I64, wanted: int) -> I64:
+    """Rows, authors, pairs, sketches and bytes of text that reading will give at most."""
+    sums = np.zeros(5, np.int64)
+    for w in range(len(ends) - 1):
+        if ends[w] < ends[w + 1]:
+            for k in range(5):
+                sums[k] += np.int64(_get(data, ends[w] + 4 * k, 4))
+    return sums
+
+
+@njit(cache=True, nogil=True)
+def _read(data: U8, ends: I64, wanted: int) -> Any:
+    sums = _totals(data, ends, wanted)
+    row_end = np.zeros(len(ends), np.int64)
+    facet, counts = np.empty(sums[0], np.uint8), np.empty((sums[0], 4), np.int64)
+    pair_end, pair = np.zeros(sums[0] + 1, np.int64), np.empty(sums[2], np.uint32)
+    sketch = np.full(sums[0], -1, np.int32)
+    registers = np.empty((sums[3], 2, REGISTERS), np.uint8)
+    text_end, text = np.zeros(sums[0] + 1, np.int64), np.empty(sums[4], np.uint8)
+    authors = np.empty(sums[1], np.uint64)
+    row, base, made = 0, 0, 0
+    column = np.zeros(_COLUMNS + 1, np.int64)
+    for w in range(len(ends) - 1):
+        head = ends[w]
+        if head < ends[w + 1]:
+            rows, here = np.int64(_get(data, head, 4)), np.int64(_get(data, head + 4, 4))
+            pairs = np.int64(_get(data, head + 8, 4))
+            sketches = np.int64(_get(data, head + 12, 4))
+            width = data[head + 20 : head + _HEAD]
+            column[0] = head + _HEAD + rows
+            for c in range(_COLUMNS):
+                size = rows if c < 6 else (sketches if c == 6 else pairs)
+                column[c + 1] = column[c] + size * width[c]
+            at_authors = column[_COLUMNS]
+            at_registers = at_authors + 8 * here
+            at_text = at_registers + sketches * 2 * REGISTERS
+            p, s = 0, 0
+            for k in range(rows):
+                length = np.int64(_get(data, column[0] + k * width[0], width[0]))
+                n = np.int64(_get(data, column[5] + k * width[5], width[5]))
+                sketched = (
+                    s < sketches and np.int64(_get(data, column[6] + s * width[6], width[6])) == k
+                )
+                code = data[head + _HEAD + k]
+                if wanted < 0 or code == wanted:
+                    facet[row] = code
+                    for c in range(4):
+                        got = _get(data, column[1 + c] + k * width[1 + c], width[1 + c])
+                        counts[row, c] = np.int64(got) if c < 2 else _unzigzag(got)
+                    q = pair_end[row]
+                    for x in range(n):
+                        got = _get(data, column[7] + (p + x) * width[7], width[7])
+                        pair[q + x] = np.uint32(got) + np.uint32(2 * base)
+                    pair_end[row + 1] = q + n
+                    if sketched:
+                        place = at_registers + s * 2 * REGISTERS
+                        registers[made, 0] = data[place : place + REGISTERS]
+                        registers[made, 1] = data[place + REGISTERS : place + 2 * REGISTERS]
+                        sketch[row] = made
+                        made += 1
+                    t = text_end[row]
+                    text[t : t + length] = data[at_text : at_text + length]
+                    text_end[row + 1] = t + length
+                    row += 1
+                p += n
+                s += int(sketched)
+                at_text += length
+            for k in range(here):
+                authors[base + k] = _get(data, at_authors + 8 * k, 8)
+            base += here
+        row_end[w + 1] = row
+    return (
+        row_end, facet[:row], counts[:row], pair_end[: row + 1], pair[: pair_end[row]],
+        sketch[:row], registers[:made], text_end[: row + 1], text[: text_end[row]], authors[:base],
+    )  # fmt: skip

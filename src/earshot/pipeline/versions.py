@@ -1,0 +1,55 @@
+"""Which sight gives a post its content: the greatest (version, received_at, position)."""
+
+import polars as pl
+
+from earshot.model.changes import State
+from earshot.pipeline.keys import key
+from earshot.pipeline.sights import ALWAYS
+
+_ORDER = ("key", "version", "received_at", "offset", "row")
+
+
+def winners(rows: pl.DataFrame, state: State) -> pl.DataFrame:
+    """`key`, `row` (Int64; ALWAYS: what is stored stays) of posts seen `often`.
+
+    The greatest (version, received_at, position) wins. Two rules stand beside it:
+
+    * a sight of the same version and text says nothing new and changes nothing (so the same
+      archive read again leaves everything as it is);
+    * the create that consumes a post replaces content of up to its own version, because what was
+      embedded in another post may lack fields.
+
+    Args:
+        rows: Sights; only living posts that were known, or are seen several times, matter.
+        state: What was known before.
+    """
+    many = rows.filter(pl.col("often") & pl.col("dead").is_null())
+    if many.is_empty():
+        return pl.DataFrame(schema={"key": pl.String, "row": pl.Int64})
+    columns = ("key", "version", "received_at", "offset", "text_hash", "row", "record")
+    had = (
+        state.posts.filter(~pl.col("tombstone"))
+        .with_columns(
+            pl.col("version").fill_null(0),
+            key=key(),
+            row=pl.lit(ALWAYS, pl.Int64),
+            record=pl.lit(ALWAYS, pl.Int64),
+        )
+        .join(many, on="key", how="semi")
+        .select(columns)
+    )
+    now = many.select(columns).cast({"row": pl.Int64, "record": pl.Int64})
+    consumed = many.filter("unique").select(
+        "key", at=pl.col("record").cast(pl.Int64), upto="version"
+    )
+    replaced = (pl.col("record") < pl.col("at")) & (pl.col("version") <= pl.col("upto"))
+    contents = (
+        pl.concat([had, now])
+        .join(consumed, on="key", how="left")
+        .filter(~replaced.fill_null(value=False))
+        .sort(_ORDER)
+    )
+    new = pl.any_horizontal(
+        pl.col(c).ne_missing(pl.col(c).shift()) for c in ("key", "version", "text_hash")
+    )
+    return contents.filter(new).unique("key", keep="last").select("key", "row")

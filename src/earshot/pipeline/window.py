@@ -1,0 +1,243 @@
+"""Count posts into windows of one minute, for every network and every rule at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numba import njit
+from numpy.typing import NDArray
+
+from earshot.model.schema import TIME
+from earshot.model.tokens import tokenize
+from earshot.pipeline.block import Blocks, join, merge, none
+from earshot.pipeline.facets import NEEDED, Facets, document, facets
+from earshot.pipeline.hashes import I64, U32, author_keys
+from earshot.pipeline.score import Weights, observed_score, own_score
+from earshot.pipeline.sketch import EXACT
+
+KEYS: Final = pl.Schema({"start": TIME, "source": pl.String, "rule": pl.Int64})
+"""What a window of a given width is known by; rule 0: all posts of the source."""
+MINUTE: Final = 60
+_US: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows of one width with their content."""
+
+    keys: pl.DataFrame
+    """KEYS, one row a window, no two alike."""
+    blocks: Blocks
+    """The same windows in the same order."""
+
+
+def counts(posts: pl.DataFrame) -> pl.DataFrame:
+    """The posts that windows count: those consumed themselves and not hidden."""
+    return posts.filter(pl.col("consumed") & ~pl.col("hidden"))
+
+
+def window(posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights) -> Windows:
+    """Count posts by the minute of `event_time`, and scores by the minute they were seen in.
+
+    Args:
+        posts: STORED + `rules` (List(Int64)), of any minutes and sources; those that windows do
+            not count are left out here.
+        observed: STORED + `rules` of observed posts, `minute` (in which they were seen), `base`,
+            `seen_<counter>`, `before_<counter>` (null: never).
+        weights: What counters are worth.
+
+    Returns:
+        One window for every (minute, source, rule) that a post or a score falls into; rule 0
+        has all posts.
+    """
+    carriers = pl.concat([_of_posts(counts(posts), weights), _of_observed(counts(observed), weights)])
+    if carriers.height == 0:
+        return Windows(pl.DataFrame(schema=KEYS), none())
+    found = facets(carriers, tokenize(document(carriers), index=True))
+    scope_end, scope, keys = _scopes(carriers)
+    authors, rank = np.unique(
+        author_keys(carriers["source"], carriers["author_id"]), return_inverse=True
+    )
+    parts = _aggregate(
+        np.argsort(rank, kind="stable"), found.pair_end, found.value, scope_end, scope,
+        rank.astype(np.uint32), ~carriers["copy"].to_numpy(), carriers["is_post"].to_numpy(),
+        carriers["score"].to_numpy(), keys.height, len(found.facet),
+    )  # fmt: skip
+    return Windows(keys, _sketched(_blocks(parts, found, authors)))
+
+
+def roll(parts: Sequence[Windows], width: int) -> Windows:
+    """Merge windows into those of `width` seconds that contain them, by source and rule."""
+    keys = pl.concat([part.keys for part in parts]) if parts else pl.DataFrame(schema=KEYS)
+    if keys.height == 0:
+        return Windows(keys, none())
+    start = pl.from_epoch(
+        pl.col("start").dt.epoch("us") // (width * _US) * (width * _US), time_unit="us"
+    ).cast(TIME)
+    floored = keys.with_columns(start)
+    wide = floored.unique().sort(KEYS.names())
+    into = floored.join(
+        wide.with_row_index("into"), on=KEYS.names(), how="left", maintain_order="left"
+    )["into"]
+    return Windows(wide, merge(join([p.blocks for p in parts]), into.to_numpy(), wide.height))
+
+
+def chosen(windows: Windows, keep: pl.Series) -> Windows:
+    """The windows where `keep` (Boolean) holds."""
+    into = np.where(keep.to_numpy(), np.cumsum(keep.to_numpy()) - 1, -1)
+    keys = windows.keys.filter(keep)
+    return Windows(keys, merge(windows.blocks, into, keys.height))
+
+
+def _of_posts(posts: pl.DataFrame, weights: Weights) -> pl.DataFrame:
+    return posts.select(
+        *NEEDED.names(), "copy", "rules",
+        minute=pl.col("event_time").dt.epoch("us") // (MINUTE * _US),
+        is_post=pl.lit(value=True),
+        score=own_score(posts, weights),
+    )  # fmt: skip
+
+
+def _of_observed(observed: pl.DataFrame, weights: Weights) -> pl.DataFrame:
+    return observed.select(
+        *NEEDED.names(), "copy", "rules",
+        minute=pl.col("minute").dt.epoch("us") // (MINUTE * _US),
+        is_post=pl.lit(value=False),
+        score=observed_score(observed, weights),
+    ).filter(pl.col("score") != 0)  # fmt: skip
+
+
+def _scopes(carriers: pl.DataFrame) -> tuple[I64, U32, pl.DataFrame]:
+    """Windows each carrier counts in (ends and numbers), and the KEYS of all windows."""
+    flat = (
+        carriers.select("minute", "source", rule=pl.concat_list(pl.lit(0, pl.Int64), "rules"))
+        .with_row_index("carrier")
+        .with_columns(sizes=pl.col("rule").list.len())
+    )
+    ends = np.zeros(carriers.height + 1, np.int64)
+    np.cumsum(flat["sizes"].to_numpy(), out=ends[1:])
+    flat = flat.explode("rule")
+    rules, rule = np.unique(flat["rule"].to_numpy(), return_inverse=True)
+    sources = flat["source"].unique().sort()
+    source = flat["source"].replace_strict(sources, np.arange(len(sources)), return_dtype=pl.Int64)
+    minute = flat["minute"].to_numpy()
+    code = (minute * len(sources) + source.to_numpy()) * len(rules) + rule
+    known, scope = np.unique(code, return_inverse=True)
+    at, rest = np.divmod(known, len(sources) * len(rules))
+    keys = pl.DataFrame(
+        {
+            "start": pl.Series(at * MINUTE * _US).cast(TIME),
+            "source": sources.gather(rest // len(rules)),
+            "rule": rules[rest % len(rules)],
+        },
+        schema=KEYS,
+    )
+    return ends, scope.astype(np.uint32), keys
+
+
+def _blocks(parts: tuple[NDArray[Any], ...], found: Facets, authors: NDArray[np.uint64]) -> Blocks:
+    row_end, value, counted, pair_end, pair = parts
+    return Blocks(
+        row_end, value, counted, pair_end, pair,
+        sketch=np.full(len(value), -1, np.int32),
+        registers=none().registers,
+        facet=found.facet, key=found.key, text_end=found.text_end, text=found.text,
+        authors=authors,
+    )  # fmt: skip
+
+
+def _sketched(blocks: Blocks) -> Blocks:
+    """Sketch the rows with too many authors to keep them all."""
+    if len(blocks.pair_end) < 2 or int(np.diff(blocks.pair_end).max()) <= EXACT:
+        return blocks
+    return merge(blocks, np.arange(blocks.windows), blocks.windows)
+
+
+@njit(cache=True, nogil=True)
+def _entries(order: I64, pair_end: I64, value: U32, scope_end: I64, scope: U32) -> Any:
+    """(window, value, carrier) of all that counts, in order of author."""
+    total = 0
+    for c in order:
+        total += (pair_end[c + 1] - pair_end[c]) * (scope_end[c + 1] - scope_end[c])
+    where, what = np.empty(total, np.uint32), np.empty(total, np.uint64)
+    n = 0
+    for c in order:
+        for s in range(scope_end[c], scope_end[c + 1]):
+            for i in range(pair_end[c], pair_end[c + 1]):
+                where[n] = scope[s]
+                what[n] = np.uint64(value[i]) << np.uint64(32) | np.uint64(c)
+                n += 1
+    return where, what
+
+
+@njit(cache=True, nogil=True)
+def _by_value(where: U32, what: Any, values: int) -> Any:
+    at = np.zeros(values + 1, np.int64)
+    for e in what:
+        at[np.int64(e >> np.uint64(32)) + 1] += 1
+    for v in range(values):
+        at[v + 1] += at[v]
+    out_where, out_what = np.empty_like(where), np.empty_like(what)
+    for i in range(len(what)):
+        v = np.int64(what[i] >> np.uint64(32))
+        out_where[at[v]], out_what[at[v]] = where[i], what[i]
+        at[v] += 1
+    return out_where, out_what
+
+
+@njit(cache=True, nogil=True)
+def _by_window(where: U32, what: Any, windows: int) -> Any:
+    at = np.zeros(windows + 1, np.int64)
+    for w in where:
+        at[w + 1] += 1
+    for w in range(windows):
+        at[w + 1] += at[w]
+    ends = at.copy()
+    out = np.empty_like(what)
+    for i in range(len(what)):
+        out[at[where[i]]] = what[i]
+        at[where[i]] += 1
+    return ends, out
+
+
+@njit(cache=True, nogil=True)
+def _aggregate(  # noqa: PLR0913, PLR0917 - facets, scopes and what carriers bring, in columns
+    order: I64, pair_end: I64, value: U32, scope_end: I64, scope: U32, rank: U32, once: Any,
+    is_post: Any, score: I64, windows: int, values: int,
+) -> Any:  # fmt: skip
+    """Rows and their authors: entries in order of author, then stably by value, by window."""
+    where, what = _entries(order, pair_end, value, scope_end, scope)
+    where, what = _by_value(where, what, values)
+    ends, what = _by_window(where, what, windows)
+    n = len(what)
+    row_end, out_value = np.zeros(windows + 1, np.int64), np.empty(n, np.uint32)
+    counted, out_end = np.zeros((n, 4), np.int64), np.zeros(n + 1, np.int64)
+    pair = np.empty(n, np.uint32)
+    row, m = 0, 0
+    for w in range(windows):
+        i = ends[w]
+        while i < ends[w + 1]:
+            v, begin = what[i] >> np.uint64(32), m
+            while i < ends[w + 1] and what[i] >> np.uint64(32) == v:
+                c = np.int64(what[i] & np.uint64(0xFFFFFFFF))
+                counted[row, 2] += score[c]
+                counted[row, 3] += 0 if once[c] else score[c]
+                if is_post[c]:
+                    counted[row, 0] += 1
+                    counted[row, 1] += 0 if once[c] else 1
+                    if m == begin or pair[m - 1] >> np.uint32(1) != rank[c]:
+                        pair[m] = rank[c] << np.uint32(1)
+                        m += 1
+                    pair[m - 1] |= np.uint32(once[c])
+                i += 1
+            if np.any(counted[row] != 0):
+                out_value[row] = np.uint32(v)
+                row += 1
+                out_end[row] = m
+        row_end[w + 1] = row
+    return (
+        row_end, out_value[:row].copy(), counted[:row].copy(), out_end[: row + 1].copy(),
+        pair[:m].copy(),
+    )  # fmt: skip

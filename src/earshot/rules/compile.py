@@ -1,0 +1,328 @@
+"""Trees to tables: every expression once, as a postfix program and the terms that call for it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from earshot.clock import micros
+from earshot.model.hashing import hash_strings, hash_text
+from earshot.model.rule import RuleVersion
+from earshot.model.tokens import is_unspaced, terms_of
+from earshot.rules import match_kernel as op
+from earshot.rules.fields import SINGLE, TEXTS, Column, features_of
+from earshot.rules.grammar import LATE
+from earshot.rules.nodes import (
+    And,
+    Field,
+    Near,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Prefix,
+    Range,
+    Sample,
+    Word,
+    leaves,
+)
+from earshot.rules.parse import parse
+from earshot.rules.rarity import OFTEN, how_often
+
+FOREVER: Final = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class Expressions:
+    """Compiled expressions, numbered in the order given; arrays as the kernel takes them."""
+
+    keys: NDArray[np.uint64]
+    values: NDArray[np.int32]
+    anchor_ends: NDArray[np.int64]
+    anchors: NDArray[np.int32]
+    always: NDArray[np.int32]
+    """Expressions that no term calls for: they are tried on every post."""
+    code_ends: NDArray[np.int64]
+    codes: NDArray[np.uint8]
+    arguments: NDArray[np.int32]
+    depth: int
+    pattern_ends: NDArray[np.int64]
+    pattern_terms: NDArray[np.uint64]
+    spans: NDArray[np.int64]
+    prefix_lengths: int
+    """Bit n: a prefix of n characters occurs."""
+    single: tuple[str, ...]
+    """Features that occur, see `fields.SINGLE`."""
+    domains: bool
+    urls: tuple[str, ...]
+    columns: tuple[Column, ...]
+    texts: tuple[tuple[str, tuple[str, ...], "Expressions"], ...]
+    """(field, values, the phrases of these values) for each of `fields.TEXTS` that occurs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRules:
+    """All versions of all rules; equal expressions are kept once."""
+
+    expressions: Expressions
+    version_ends: NDArray[np.int64]
+    """Versions of expression e are `versions[version_ends[e]:version_ends[e + 1]]`."""
+    versions: NDArray[np.int64]
+    rule: NDArray[np.int64]
+    version: NDArray[np.int64]
+    active_from: NDArray[np.int64]
+    """Microseconds."""
+    active_until: NDArray[np.int64]
+    late: frozenset[tuple[int, int]]
+    """(rule, version) of those that depend on what enrichment finds."""
+
+
+def compile_rules(versions: Sequence[RuleVersion]) -> CompiledRules:
+    """Compile every version of every rule; some seconds for 25,000.
+
+    Raises:
+        RuleSyntaxError: A rule cannot be read (it was checked when it was saved).
+    """
+    numbers: dict[Node, int] = {}
+    of = np.array([numbers.setdefault(parse(v.text), len(numbers)) for v in versions], np.int64)
+    order = np.argsort(of, kind="stable")
+    ends = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum(np.bincount(of, minlength=len(numbers)), out=ends[1:])
+    return CompiledRules(
+        expressions=compile_expressions(list(numbers)),
+        version_ends=ends,
+        versions=order,
+        rule=np.array([v.rule for v in versions], np.int64),
+        version=np.array([v.version for v in versions], np.int64),
+        active_from=np.array([micros(v.active_from) for v in versions], np.int64),
+        active_until=np.array(
+            [FOREVER if v.active_until is None else micros(v.active_until) for v in versions],
+            np.int64,
+        ),
+        late=frozenset((v.rule, v.version) for v in versions if is_late(parse(v.text))),
+    )
+
+
+def is_late(node: Node) -> bool:
+    """Whether what enrichment finds decides about this expression."""
+    return any(isinstance(x, Field) and x.name in LATE for x in leaves(node))
+
+
+def compile_expressions(nodes: Sequence[Node]) -> Expressions:
+    """Compile expressions; their numbers are their places in `nodes`."""
+    builder = _Builder(_read(nodes))
+    for node in nodes:
+        builder.add(node)
+    return builder.finish()
+
+
+def _read(nodes: Iterable[Node]) -> dict[str, list[str]]:
+    """The tokens of every text in the expressions, all cut at once."""
+    texts = {
+        leaf.text: None
+        for node in nodes
+        for leaf in leaves(node)
+        if isinstance(leaf, Word | Phrase | Near | Prefix)
+    }
+    return dict(zip(texts, terms_of(list(texts)), strict=True))
+
+
+Anchor = tuple[list[int], float]
+"""Terms of which a matching post has at least one, and how often a post has one."""
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Collects terms, patterns, columns and programs."""
+
+    tokens: dict[str, list[str]]
+    hashes: dict[str, int] = field(default_factory=dict)
+    terms: dict[int, int] = field(default_factory=dict)
+    often: list[float] = field(default_factory=list)
+    patterns: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
+    columns: dict[Column, int] = field(default_factory=dict)
+    single: set[str] = field(default_factory=set)
+    parts: dict[str, dict[str, None]] = field(default_factory=dict)
+    lengths: int = 0
+    codes: list[int] = field(default_factory=list)
+    arguments: list[int] = field(default_factory=list)
+    code_ends: list[int] = field(default_factory=lambda: [0])
+    anchors: list[list[int] | None] = field(default_factory=list)
+    deepest: int = 1
+
+    def __post_init__(self) -> None:
+        words = list({t: None for tokens in self.tokens.values() for t in tokens})
+        hashes = hash_strings(pl.Series(words, dtype=pl.String)).tolist()
+        self.hashes = dict(zip(words, hashes, strict=True))
+
+    def add(self, node: Node) -> None:
+        """Compile one expression."""
+        anchor = self.emit(node, 0)
+        self.anchors.append(None if anchor is None else anchor[0])
+        self.code_ends.append(len(self.codes))
+
+    def emit(self, node: Node, depth: int) -> Anchor | None:
+        """Append the program of `node`; None: posts without any term may match."""
+        self.deepest = max(self.deepest, depth + 2)
+        match node:
+            case Not(part):
+                self.emit(part, depth)
+                self.code(op.NOT)
+                return None
+            case And(parts):
+                found = [a for a in self.emit_all(parts, op.AND, depth) if a is not None]
+                return min(found, key=lambda a: a[1], default=None)
+            case Or(parts):
+                return _union(self.emit_all(parts, op.OR, depth))
+            case Range() | Sample():
+                return self.column(node)
+            case Field():
+                return self.field(node, depth)
+            case Word(text) | Phrase(text):
+                return self.phrase(self.tokens[text])
+            case Near(text, distance):
+                return self.near(self.tokens[text], distance)
+            case Prefix(text):
+                tokens = self.tokens[text]
+                if is_unspaced(tokens[0]):
+                    return self.phrase(tokens)
+                return self.term(self.prefix(tokens[0]))
+
+    def emit_all(self, parts: Sequence[Node], joint: int, depth: int) -> list[Anchor | None]:
+        found = []
+        for i, part in enumerate(parts):
+            found.append(self.emit(part, depth + min(i, 1)))
+            if i:
+                self.code(joint)
+        return found
+
+    def code(self, code: int, argument: int = 0) -> None:
+        self.codes.append(code)
+        self.arguments.append(argument)
+
+    def number(self, key: int, often: float) -> int:
+        """The number of the term with this hash."""
+        if (number := self.terms.setdefault(key, len(self.often))) == len(self.often):
+            self.often.append(often)
+        return number
+
+    def term(self, number: int) -> Anchor:
+        self.code(op.TERM, number)
+        return [number], self.often[number]
+
+    def word(self, token: str) -> int:
+        return self.number(self.hashes[token], how_often(token))
+
+    def prefix(self, start: str) -> int:
+        self.lengths |= 1 << len(start)
+        return self.number(hash_text(start + chr(op.PREFIX_MARK)), 4 * how_often(start))
+
+    def last(self, token: str) -> int:
+        """A single character of an unspaced script is found anywhere in a run."""
+        single = len(token) == 1 and is_unspaced(token)
+        return self.prefix(token) if single else self.word(token)
+
+    def phrase(self, tokens: list[str]) -> Anchor:
+        if len(tokens) == 1:
+            return self.term(self.last(tokens[0]))
+        return self.pattern([*map(self.word, tokens[:-1]), self.last(tokens[-1])], -1)
+
+    def near(self, tokens: list[str], distance: int) -> Anchor:
+        several = list(dict.fromkeys(tokens))
+        return self.pattern([self.last(t) for t in several], distance + len(several) - 1)
+
+    def pattern(self, numbers: list[int], span: int) -> Anchor:
+        keys = list(self.terms)
+        found = (span, tuple(keys[n] for n in numbers))
+        self.code(op.PATTERN, self.patterns.setdefault(found, len(self.patterns)))
+        rarest = min(numbers, key=lambda n: self.often[n])
+        return [rarest], self.often[rarest]
+
+    def column(self, predicate: Column) -> None:
+        self.code(op.COLUMN, self.columns.setdefault(predicate, len(self.columns)))
+
+    def field(self, node: Field, depth: int) -> Anchor | None:
+        if (keys := features_of(node)) is None:
+            return self.column(node)
+        if node.name in {"from", "to"}:
+            names = ("handle", "author") if node.name == "from" else ("to_handle", "to_author")
+            self.single.update(names)
+        elif node.name in SINGLE:
+            self.single.add(node.name)
+        else:
+            self.parts.setdefault(node.name, {})[node.value] = None
+        self.deepest = max(self.deepest, depth + 3)
+        found: list[Anchor | None] = []
+        for i, key in enumerate(keys):
+            found.append(self.term(self.number(key, OFTEN[node.name])))
+            if i:
+                self.code(op.OR)
+        return _union(found)
+
+    def finish(self) -> Expressions:
+        """The tables."""
+        keys, values = _table(list(self.terms))
+        called: list[list[int]] = [[] for _ in self.terms]
+        for number, anchor in enumerate(self.anchors):
+            for t in anchor or ():
+                called[t].append(number)
+        anchor_ends, anchors = _rows(called)
+        patterns = list(self.patterns)
+        pattern_ends, pattern_terms = _rows([terms for _, terms in patterns], np.uint64)
+        texts = tuple(
+            (name, tuple(values), compile_expressions([Phrase(v) for v in values]))
+            for name, values in self.parts.items()
+            if name in TEXTS
+        )
+        return Expressions(
+            keys=keys,
+            values=values,
+            anchor_ends=anchor_ends,
+            anchors=anchors,
+            always=np.array([i for i, a in enumerate(self.anchors) if a is None], np.int32),
+            code_ends=np.array(self.code_ends, np.int64),
+            codes=np.array(self.codes, np.uint8),
+            arguments=np.array(self.arguments, np.int32),
+            depth=self.deepest,
+            pattern_ends=pattern_ends,
+            pattern_terms=pattern_terms,
+            spans=np.array([span for span, _ in patterns], np.int64),
+            prefix_lengths=self.lengths,
+            single=tuple(sorted(self.single)),
+            domains="domain" in self.parts,
+            urls=tuple(self.parts.get("url", ())),
+            columns=tuple(self.columns),
+            texts=texts,
+        )
+
+
+def _union(found: Sequence[Anchor | None]) -> Anchor | None:
+    """Terms that call for any of several; None where one of these has none."""
+    known = [a for a in found if a is not None]
+    if len(known) < len(found):
+        return None
+    return sorted({t for terms, _ in known for t in terms}), sum(often for _, often in known)
+
+
+def _table(hashes: list[int]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """Open addressing at a load of at most a third."""
+    size = 1 << max(4, (3 * len(hashes)).bit_length())
+    keys, values = [0] * size, [0] * size
+    for number, key in enumerate(hashes):
+        i = key & (size - 1)
+        while keys[i]:
+            i = (i + 1) & (size - 1)
+        keys[i], values[i] = key, number
+    return np.array(keys, np.uint64), np.array(values, np.int32)
+
+
+def _rows(
+    rows: Sequence[Sequence[int]], kind: type[np.generic] = np.int32
+) -> tuple[NDArray[np.int64], NDArray[np.generic]]:
+    """Ragged rows as ends and values."""
+    ends = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(r) for r in rows], out=ends[1:])
+    return ends, np.array([x for r in rows for x in r], kind)
