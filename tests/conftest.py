@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first example may compile a kernel, so time says nothing about an example.
+settings.register_profile("earshot", deadline=None)
+settings.load_profile("earshot")
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,10 @@ from earshot.errors import ConfigError, ConflictError, EarshotError, RetryableEr
 
 BUSY_MS = 30_000
 """How long a statement waits for another process before it gives up."""
+
+
+POLL_S = 0.05
+"""How often a lock is tried that is waited for with a limit."""
 
 
 def sqlite_path(url: str) -> Path:
@@ -168,11 +173,36 @@ class FileLock:
             self._file = None
 
     @contextmanager
-    def waiting(self, *, shared: bool) -> Iterator[None]:
-        """Hold it, together with others that share it or alone, waiting for it if need be."""
+    def waiting(self, *, shared: bool, seconds: float | None = None) -> Iterator[None]:
+        """Hold it, together with others that share it or alone, waiting for it if need be.
+
+        Args:
+            shared: Whether others that share it may hold it, too.
+            seconds: How long to wait at most; None: as long as it takes.
+
+        Raises:
+            RetryableError: Somebody held it all the time.
+        """
         with explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = self.path.open("a+")
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         with file:
-            fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            if seconds is None:
+                fcntl.flock(file, how)
+            elif not _locked_within(file, how, seconds):
+                msg = f"{self.path} is held by somebody else"
+                raise RetryableError(msg, hint="end the command that uses it, or wait")
             yield
+
+
+def _locked_within(file: IO[str], how: int, seconds: float) -> bool:
+    for left in range(int(seconds / POLL_S), -1, -1):
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if left:
+                time.sleep(POLL_S)
+        else:
+            return True
+    return False

@@ -4,7 +4,15 @@ import re
 import unicodedata
 
 from earshot.model.unicode_tables import (
-    APOSTROPHE, DIGIT, EMOJI, LETTER, MARK, REGIONAL, UNDERSCORE, UNSPACED, class_of,
+    APOSTROPHE,
+    DIGIT,
+    EMOJI,
+    LETTER,
+    MARK,
+    REGIONAL,
+    UNDERSCORE,
+    UNSPACED,
+    class_of,
     fold_character,
 )  # fmt: skip
 
@@ -33,9 +41,7 @@ def fold(text):
 def tokens(text):
     """(token, kind, position) of each token, derived ones too; kinds by name."""
     text = fold(text)
-    shape = "".join(
-        c if c in "#@$" else LETTERS.get(class_of(c), " ") for c in text
-    )
+    shape = "".join(c if c in "#@$" else LETTERS.get(class_of(c), " ") for c in text)
     found, i, position, glued, tag_end = [], 0, 0, False, 0
     while i < len(text):
         in_tag = i < tag_end

@@ -27,9 +27,7 @@ def test_the_hash_never_changes():
 def test_a_series_hashes_like_its_texts(texts, skip):
     series = pl.Series(texts, dtype=pl.String)[skip:]
 
-    assert hash_strings(series).tolist() == [
-        0 if t is None else slow_hash(t) for t in texts[skip:]
-    ]
+    assert hash_strings(series).tolist() == [0 if t is None else slow_hash(t) for t in texts[skip:]]
 
 
 @given(st.text(max_size=20))

@@ -4,18 +4,21 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.model.naive_tokens import tokens as naive
 
 from earshot.model import tokens as spec
 from earshot.model.hashing import hash_text
 from earshot.model.tokens import TAGWORD, is_unspaced, terms, terms_of, tokenize
-from tests.model.naive_tokens import tokens as naive
 
 NAMES = ["WORD", "HASHTAG", "MENTION", "CASHTAG", "EMOJI", "BIGRAM", "TAGWORD", "TAIL"]
 PIECES = [
+    # ruff: noqa: RUF001 - that characters look alike is what is tested
     "a", "b", "Z", "ß", "É", "e\u0301", "ﬁ", "ﷺ", "İ", "'", "’", "_", "-", ".", "/", ":", "#", "@",
-    "$", " ", "\n", "日", "本", "カ", "ｶﾞ", "は\u3099", "ไ", "ท", "ม", "ျ", "한", "\u1112\u1161\u11ab",
+    "$", " ", "\n", "日", "本", "カ", "ｶﾞ", "は\u3099", "ไ", "ท", "ม", "ျ", "한",
+    "\u1112\u1161\u11ab",
     "😀", "👍🏽", "👨\u200d👩", "🤷\u200d♀️", "🇪🇸", "🇫", "1", "9", "½", "™", "€", "\u0323", "\u0301",
-    "\u200b", "\u00ad", "http://", "https://", "www.", "x.com/", "a.b", "क्षि", "عَرَبِي", "1️⃣", "\U000e0041",
+    "\u200b", "\u00ad", "http://", "https://", "www.", "x.com/", "a.b", "क्षि", "عَرَبِي", "1️⃣",
+    "\U000e0041",
     "\U00040000", "<", '"', "「",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
@@ -130,7 +133,9 @@ def test_copies_have_the_same_text_hash_whoever_is_addressed():
     assert hashes[3:] == [0, 0]
 
 
-@pytest.mark.parametrize("text", ["word " * 2_000_000, "ﷺ" * 100_000, "é" * 100_000, "#日" * 50_000])
+@pytest.mark.parametrize(
+    "text", ["word " * 2_000_000, "ﷺ" * 100_000, "é" * 100_000, "#日" * 50_000]
+)
 def test_a_huge_text_is_read_to_the_limit_and_no_further(text):
     found = tokenize(pl.Series(["a", text, "b"]), index=True)
     cut = text.encode()[:65_536].decode(errors="ignore")
@@ -149,6 +154,11 @@ def test_a_slice_of_a_frame_has_the_tokens_of_its_rows():
     texts = pl.Series(["zero", "one two", None, "three"])
 
     assert tokenize(texts[1:], index=True).index.to_list() == ["one two", "", "three"]
+
+
+@given(st.one_of(TEXTS, st.text("aZ0_#@$ ", max_size=6)))
+def test_terms_of_one_text_are_those_of_many(text):
+    assert terms(text) == terms_of([text])[0]
 
 
 def test_terms_leave_out_what_is_derived():

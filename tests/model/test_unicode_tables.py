@@ -13,7 +13,9 @@ def test_the_shipped_tables_are_those_that_build_makes():
     from earshot.model import unicode_tables
 
     assert len(fresh) > 10_000
-    assert fresh == unicode_tables.files("earshot.model").joinpath("unicode_tables.bin").read_bytes()
+    assert (
+        fresh == unicode_tables.files("earshot.model").joinpath("unicode_tables.bin").read_bytes()
+    )
     assert len(shipped.fold) == LIMIT
 
 

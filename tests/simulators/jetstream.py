@@ -34,6 +34,7 @@ from tests.simulators.jetstream_log import (
     Witnessed,
     WitnessLog,
     error_frame,
+    packer,
 )
 from tests.simulators.jetstream_world import Happening, People
 from websockets.asyncio.server import ServerConnection, serve
@@ -114,11 +115,12 @@ class JetstreamSimulator:
         self.faults: deque[Fault] = deque()
         self.connects: list[Connect] = []
         self.profile_calls: list[tuple[float, list[str]]] = []
+        """When, and whose; `wrong` are actors that make the service answer 400."""
         self.profile_faults: deque[Response] = deque()
+        self.wrong: set[str] = set()
         self.dictionary_status = 200
-        self.slow_consumers = self.delivered = 0
-        self.open = 0
-        self._packers: dict[int, Packer] = {}
+        self.delivered, self.slow = 0, threading.Event()
+        self.open, self.emptied = 0, threading.Event()
         self._dictionary_id = DICTIONARY_V2
         self._port, self._lock, self._ready = port, threading.Lock(), threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -171,10 +173,7 @@ class JetstreamSimulator:
 
     def packer(self, version: int) -> Packer:
         """The dictionary in use, trained when first asked for."""
-        wanted = self._dictionary_id if version == 2 else DICTIONARY_V1
-        if wanted not in self._packers:
-            self._packers[wanted] = Packer(wanted, version=version, seed=wanted)
-        return self._packers[wanted]
+        return packer(self._dictionary_id if version == 2 else DICTIONARY_V1, version)
 
     # ── in the server's thread ──
 
@@ -209,8 +208,9 @@ class JetstreamSimulator:
         query = parse_qs(parts.query)
         if parts.path == "/xrpc/app.bsky.actor.getProfiles":
             return self._profiles(query.get("actors", []))
-        if parts.path == "/xrpc/network.bsky.jetstream.getZstdDictionary" and 2 in self.speaks:
-            return _reply(self.dictionary_status, self.packer(2).blob, "application/octet-stream")
+        if parts.path == "/xrpc/network.bsky.jetstream.getZstdDictionary":
+            status = self.dictionary_status if 2 in self.speaks else 404
+            return _reply(status, self.packer(2).blob, "application/octet-stream")
         version = {f"/xrpc/{METHOD}": 2, "/subscribe": 1}.get(parts.path)
         answer = self._open(ws, request, query, version)
         status = answer.status_code if answer else 101
@@ -272,7 +272,9 @@ class JetstreamSimulator:
         self.profile_calls.append((time.monotonic(), actors))
         if self.profile_faults:
             return self.profile_faults.popleft()
-        if not 0 < len(actors) <= 25 or not all(DID.fullmatch(a) for a in actors):
+        if not 0 < len(actors) <= 25 or not all(
+            DID.fullmatch(a) and a not in self.wrong for a in actors
+        ):
             return _error("InvalidRequest", "actors must be 1 to 25 valid identifiers", 2)
         known = [self.profile(a) for a in actors if a in self.people.dids]
         body = json.dumps({"profiles": known}, ensure_ascii=False).encode()
@@ -295,6 +297,7 @@ class JetstreamSimulator:
     async def _serve(self, ws: ServerConnection) -> None:
         sub: _Subscription = ws.wishes
         self.open += 1
+        self.emptied.clear()
         listener = asyncio.create_task(self._listen(ws, sub))
         try:
             with contextlib.suppress(ConnectionClosed):
@@ -304,6 +307,8 @@ class JetstreamSimulator:
                 await self._tail(ws, sub)
         finally:
             self.open -= 1
+            if not self.open:
+                self.emptied.set()
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
 
@@ -382,7 +387,7 @@ class JetstreamSimulator:
 
     async def _too_slow(self, ws: ServerConnection, sub: _Subscription) -> None:
         """Say so behind all that is on its way, and end it; v1 only ends it."""
-        self.slow_consumers += 1
+        self.slow.set()
         frame = error_frame("ConsumerTooSlow", "the consumer fell too far behind")
         if sub.filter.version == 2:
             with contextlib.suppress(TimeoutError):

@@ -2,6 +2,7 @@
 
 import bisect
 import datetime as dt
+import functools
 import json
 from dataclasses import dataclass, field
 
@@ -75,7 +76,7 @@ class Start:
 
 @dataclass
 class WitnessLog:
-    """Append-only; times never go back. What the look-back no longer holds is forgotten."""
+    """Append-only; times only grow. What the look-back no longer holds is forgotten."""
 
     next_seq: int = 1
     entries: list[Witnessed] = field(default_factory=list)
@@ -89,7 +90,7 @@ class WitnessLog:
 
     def append(self, what: Happening, us: int) -> Witnessed:
         """Witness one happening."""
-        us = max(us, self.entries[-1].us if self.entries else 0)
+        us = max(us, self.entries[-1].us + 1 if self.entries else 0)
         frames = v2_frame(self.next_seq, us, what), v1_frame(us, what)
         entry = Witnessed(self.next_seq, us, what, *frames)
         self.entries.append(entry)
@@ -155,3 +156,9 @@ class Packer:
     def pack(self, frame: bytes) -> bytes:
         """One frame, packed by itself."""
         return self._zstd.compress(frame)
+
+
+@functools.cache
+def packer(dictionary_id: int, version: int) -> Packer:
+    """The packer of that id, trained once a process: training takes a second."""
+    return Packer(dictionary_id, version=version, seed=dictionary_id)

@@ -31,20 +31,17 @@ def what(item):
     """What makes an event this one, whichever instance witnessed it and on whichever wire."""
     raw = json.loads(item.raw)
     kind = raw["kind"] if "kind" in raw else raw["$type"].partition("#")[2]
-    body = raw if kind == "commit" and "kind" not in raw else raw[kind]
-    fields = ("operation", "collection", "rkey", "rev", "seq")
-    return (kind, raw["did"], *(str(body.get(f, "")) for f in fields if not _own(body, f, raw)))
-
-
-def _own(body, name, raw):
-    return name == "seq" and body is raw
+    return _identity(kind, raw["did"], raw.get(kind, raw))
 
 
 def known(happening):
     """The same for what the simulator published."""
-    fields = ("operation", "collection", "rkey", "rev", "seq")
-    names = fields[:4] if happening.kind == "commit" and "seq" not in happening.body else fields
-    return (happening.kind, happening.did, *(str(happening.body.get(f, "")) for f in names))
+    return _identity(happening.kind, happening.did, happening.body)
+
+
+def _identity(kind, did, body):
+    names = ("operation", "collection", "rkey", "rev") if kind == "commit" else ("seq",)
+    return (kind, did, *(str(body.get(n, "")) for n in names))
 
 
 class Seen:

@@ -124,7 +124,7 @@ def test_after_a_fault_the_stream_goes_on_where_it_was(sim, kind):
     sim.faults.append(Fault(kind, after=50))
     published = []
     seen = follow(
-        bluesky(sim, timing=chunked(20, patience=0.5)),
+        bluesky(sim, timing=chunked(20, patience=1.5)),
         until=count(200),
         live=lambda: published.extend(sim.publish(200)),
     )
@@ -138,24 +138,24 @@ def test_after_a_fault_the_stream_goes_on_where_it_was(sim, kind):
 def test_a_silent_connection_is_given_up_after_the_patience(sim):
     sim.faults.append(Fault("stall", after=3))
     seen = follow(
-        bluesky(sim, timing=chunked(20, patience=0.4)),
+        bluesky(sim, timing=chunked(20, patience=1.0)),
         until=count(9),
         live=lambda: sim.publish(9),
     )
     spent = sim.connects[1].at - sim.connects[0].at
-    assert 0.4 <= spent < 2
-    assert "nothing came for 0.4 s" in seen.details
+    assert 1.0 <= spent < 5
+    assert "nothing came for 1 s" in seen.details
 
 
 def test_a_narrow_stream_may_be_silent_as_long_as_it_answers(sim):
-    source = bluesky(sim, dids=sim.people.dids[:1], timing=chunked(20, patience=0.15))
+    source = bluesky(sim, dids=sim.people.dids[:1], timing=chunked(20, patience=0.7))
 
     async def run():
         seen = Seen()
         async with aclosing(source.stream(None)) as stream:
             seen.chunks += [await anext(stream), await anext(stream)]
             waiting = asyncio.create_task(anext(stream))
-            done, _ = await asyncio.wait({waiting}, timeout=0.8)
+            done, _ = await asyncio.wait({waiting}, timeout=2.0)
             assert not done
             sim.witness([Happening("identity", sim.people.dids[0], {"seq": 1})], us=10**16)
             seen.chunks.append(await waiting)

@@ -68,6 +68,15 @@ def test_a_host_that_has_just_delivered_is_tried_once_more_before_the_next(sim):
     assert not other.connects
 
 
+def test_a_restart_goes_back_to_the_host_that_gave_the_cursor(sim):
+    with JetstreamSimulator() as preferred:
+        cursor = start_then(sim)
+        missed = sim.publish(20)
+        seen = follow(bluesky(preferred, sim), cursor, until=count(20))
+    assert seen.events == [known(w.happening) for w in missed]
+    assert not preferred.connects
+
+
 def test_another_instance_behind_the_same_name_is_noticed_and_asked_by_time():
     first, second = two()
     people = People(seed=4)
@@ -88,7 +97,7 @@ def test_another_instance_behind_the_same_name_is_noticed_and_asked_by_time():
 
 def test_a_host_without_v2_is_spoken_to_in_v1():
     with JetstreamSimulator(speaks=(1,)) as sim:
-        sim.publish(20)
+        sim.publish(20, us=now_us(-60))
         published = []
         sim.faults.append(Fault("drop", after=60))
         seen = follow(
@@ -176,7 +185,7 @@ def test_a_rewind_below_the_floor_alone_is_no_gap():
         a = follow(
             bluesky(first),
             until=count(20),
-            live=lambda: tell((first, second), people, 20, us=now_us(-2)),
+            live=lambda: tell((first, second), people, 20, us=now_us(-2), apart=0),
         )
         second.keep(10)
         missed = tell((second,), people, 20, us=now_us(-1))
@@ -204,7 +213,7 @@ def test_a_time_below_the_floor_of_another_host_is_a_gap():
 
 def test_v1_clamps_without_a_word_and_the_gap_is_found_by_time():
     with JetstreamSimulator(speaks=(1,)) as sim:
-        sim.publish(20)
+        sim.publish(20, us=now_us(-5000))
         cursor = follow(
             bluesky(sim), until=count(20), live=lambda: sim.publish(40, us=now_us(-4000))
         ).cursor

@@ -36,7 +36,9 @@ class Auth:
     def by_session(self, secret: str) -> Actor | None:
         """Whose session this is; None: ended, old or made up."""
         person = self._control.session(secret)
-        return person and Actor(person, rights_of(person.role), "session", secret)
+        if person is None:
+            return None
+        return Actor(person, rights_of(person.role), "session", secret)
 
     def by_token(self, text: str) -> Actor | None:
         """Whose token this is, with the rights that both token and person have."""

@@ -77,9 +77,7 @@ def series(store: Store, asked: Asked) -> Lines:
     t = list(range(_seconds(first), _seconds(end), step))
     lines: list[Line] = []
     for rule in asked.rules:
-        frame = series_of(
-            store, step, Span(first, end), source=asked.source, rule=rule, by_source=asked.by_source
-        )
+        frame = series_of(store, step, first, end, source=asked.source, rule=rule)
         lines += _lines(frame, rule, asked, t)
     return Lines(t, lines, step, end > asked.now, Span(since, until))
 
@@ -151,8 +149,8 @@ def _step(step: str, since: dt.datetime, until: dt.datetime) -> int:
         return next((s for s in STEPS if seconds / s <= MOST_BUCKETS - 2), STEPS[-1])
     width = WIDTHS[step]
     if seconds / width > MOST_BUCKETS:
-        msg = f"That is {seconds / width:,.0f} buckets; a chart holds {MOST_BUCKETS}: use a wider `step`."
-        raise ProblemError("invalid-input", msg)
+        many = f"That is {seconds / width:,.0f} buckets; a chart holds {MOST_BUCKETS}."
+        raise ProblemError("invalid-input", f"{many} Use a wider `step`.")
     return width
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from earshot import __version__
@@ -79,8 +80,8 @@ class Guard:
             say.error("request failed", request_id=request_id, path=scope["path"], exc_info=e)
             if status:
                 raise
-            problem = ProblemError("internal")
-            await respond(problem, request_id=request_id)(scope, receive, answer)
+            answered = respond(ProblemError("internal"), request_id=request_id)
+            await answered(scope, receive, answer)
         finally:
             took = round((self._clock.monotonic() - began) * 1000, 1)
             say.debug(
@@ -168,7 +169,7 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > MOST_BODY:
-            raise ProblemError("too-large", f"At most {MOST_BODY:,} bytes.")
+            raise HTTPException(413)  # of all errors, FastAPI lets this through as it is
         return message
 
     return receive if scope["method"] in SAFE else bounded

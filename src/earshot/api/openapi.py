@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
@@ -14,15 +14,27 @@ from earshot.api.routes import collection, export, people, posts, probes, rules,
 from earshot.api.schemas.common import Problem
 from earshot.api.schemas.stream import EVENTS
 
-PREFIX = "/api/v1"
-TARGET = Path("web/openapi.json")
+PREFIX: Final = "/api/v1"
+TARGET: Final = Path("web/openapi.json")
+
+
+ROUTERS: Final = (
+    (people.api, PREFIX),
+    (posts.api, PREFIX),
+    (export.api, PREFIX),
+    (rules.api, PREFIX),
+    (windows.api, PREFIX),
+    (collection.api, PREFIX),
+    (stream.api, PREFIX),
+    (probes.api, ""),
+)
+"""Every router and the prefix of its paths."""
 
 
 def add_routes(app: FastAPI) -> None:
     """Put every route of the API into an app."""
-    for module in (people, posts, export, rules, windows, collection, stream):
-        app.include_router(module.api, prefix=PREFIX)
-    app.include_router(probes.api)
+    for router, prefix in ROUTERS:
+        app.include_router(router, prefix=prefix)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

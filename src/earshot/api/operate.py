@@ -3,6 +3,8 @@
 import time
 from collections.abc import Sequence
 
+import polars as pl
+
 from earshot.api.deps import Rooms
 from earshot.api.schemas.posts import Applied
 from earshot.engine.collect import records_of
@@ -11,6 +13,18 @@ from earshot.sources import Chunk, Item
 
 WAIT_S = 5.0
 POLL_S = 0.05
+
+
+def again(row: pl.DataFrame) -> Item:
+    """The record of a QUARANTINE row, to be taken in once more, as it came."""
+    (record,) = row.iter_rows(named=True)
+    return Item(
+        source=record["source"],
+        format=record["format"],
+        raw=record["raw"],
+        key=record["key"] or "",
+        headers=record["headers"] or "",
+    )
 
 
 def append_and_wait(rooms: Rooms, items: Sequence[Item]) -> Applied:

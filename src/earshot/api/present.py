@@ -45,7 +45,7 @@ def asked(filters: Filters, **more: object) -> dict[str, object]:
 
 def iso(moment: dt.datetime | None) -> str | None:
     """A moment as a query parameter."""
-    return moment and moment.isoformat().replace("+00:00", "Z")
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
 
 
 def visible(rooms: Rooms, actor: Actor) -> frozenset[int]:

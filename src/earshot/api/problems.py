@@ -132,7 +132,7 @@ class ProblemError(Exception):
         detail: What happened here; the kind's remedy is added.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a problem may say
         self,
         code: str,
         detail: str = "",
@@ -188,7 +188,7 @@ def rule_syntax(error: RuleSyntaxError, pointer: str) -> ProblemError:
     return ProblemError("rule-syntax", f"{error} (character {error.at + 1}).", errors=(item,))
 
 
-def from_earshot(error: EarshotError) -> ProblemError:
+def from_earshot(error: EarshotError) -> ProblemError:  # noqa: PLR0911 - one a class
     """The kind of problem that an error of a room is, for those who may see its message."""
     said = " ".join(filter(None, (_sentence(str(error)), _sentence(error.hint))))
     match error:

@@ -53,8 +53,10 @@ def command(
         def moved(source: Source, n: int) -> None:
             nonlocal taken
             taken += n
-            done, total = getattr(source, "progress", (0, 0))
-            progress.update(task, completed=done, total=total or None, records=taken)
+            at = getattr(source, "progress", None)
+            if at is not None and at.total:
+                progress.update(task, completed=at.done, total=at.total)
+            progress.update(task, records=taken)
 
         done = replay(settings_of(context), CLOCK, paths, options=options, on_progress=moved)
     answer(done.flat(), as_json=as_json, show=lambda: _show(done))

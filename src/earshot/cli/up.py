@@ -19,16 +19,17 @@ from earshot.cli.common import CLOCK, app, out, settings_of
 from earshot.engine.collect import Collector
 from earshot.engine.home import Rooms, engine_lock, engine_runs, lake_of, open_rooms
 from earshot.engine.local import LocalEngine
-from earshot.engine.profiles import Profiles
+from earshot.engine.profiles import offer_authors
 from earshot.engine.supervise import WRONG_USE, Supervisor
 from earshot.errors import ConfigError, ConflictError
 from earshot.live import open_live
 from earshot.settings import Settings
 from earshot.sources import open_source
-from earshot.sources.bluesky import reachable
+from earshot.sources.bluesky import ProfileResolver, reachable
 
 say = structlog.get_logger(__name__)
 
+PROFILES = "bluesky-profiles"
 REACH_S = 4.0
 """How long the start waits for an answer of Bluesky before it shows the demo world."""
 
@@ -89,7 +90,7 @@ def _with_web(settings: Settings, host: str | None, port: int | None) -> Setting
 
 def _choose(settings: Settings) -> str:
     """Live Bluesky where it can be reached, else the demo world; says which."""
-    if asyncio.run(reachable(settings.bluesky.hosts, timeout=REACH_S)):
+    if reachable(settings.bluesky.hosts, timeout=REACH_S):
         out.print("Collecting live from [bold]Bluesky[/bold] (no key needed).")
         return "bluesky:"
     out.print(
@@ -104,7 +105,7 @@ async def _up(settings: Settings, sources: list[str], *, open_browser: bool) -> 
         live = open_live(settings.live, feed=rooms.store)
         api = create_app(
             settings,
-            ApiRooms(rooms.log, rooms.store, rooms.control, live, lake, CLOCK),
+            ApiRooms(rooms.log, rooms.store, rooms.control, live, CLOCK, lake),
         )
         server = _Server(
             uvicorn.Config(
@@ -122,8 +123,10 @@ async def _up(settings: Settings, sources: list[str], *, open_browser: bool) -> 
         )
         jobs: list[Coroutine[Any, Any, Any]] = [live.run(), supervisor.run()]
         jobs += [_collect(rooms, url) for url in sources]
-        if "bluesky:" in sources:
-            jobs.append(Profiles(rooms, settings).run())
+        if settings.bluesky.profiles and any(url.startswith("bluesky:") for url in sources):
+            resolver = ProfileResolver(settings.bluesky.profiles, clock=CLOCK)
+            jobs.append(offer_authors(rooms.store, resolver))
+            jobs.append(_run(Collector(resolver, PROFILES, rooms.log, CLOCK)))
         async with _together(jobs) as failed:
             serving = asyncio.create_task(server.serve())
             await _listening(server, serving)
@@ -136,7 +139,10 @@ async def _up(settings: Settings, sources: list[str], *, open_browser: bool) -> 
 
 async def _collect(rooms: Rooms, url: str) -> None:
     source = open_source(url, clock=CLOCK, options=_options(rooms.settings, url))
-    collector = Collector(source, url.partition("?")[0].rstrip(":"), rooms.log, CLOCK)
+    await _run(Collector(source, url.partition("?")[0].rstrip(":"), rooms.log, CLOCK))
+
+
+async def _run(collector: Collector) -> None:
     async with asyncio.TaskGroup() as group:
         watch = group.create_task(collector.watch())
         await collector.run()

@@ -98,6 +98,8 @@ class Collector:
         self._connection, self._resume, self._on_chunk = connection, resume, on_chunk
         self._reported = 0.0
         self.health = Health(source.name, connection)
+        self.append_s = 0.0
+        """Seconds spent in appending to the log."""
         self.first: int | None = None
         self.last: int | None = None
         """Offsets of the first and last record this run appended."""
@@ -159,10 +161,13 @@ class Collector:
     ) -> range:
         """Log it, waiting as long as the log is full or busy: the source waits with us."""
         while True:
+            began = self._clock.monotonic()
             try:
-                return await asyncio.to_thread(
+                offsets = await asyncio.to_thread(
                     self._log.append, records, cursors=cursors, gaps=gaps
                 )
+                self.append_s += self._clock.monotonic() - began
+                return offsets
             except LogFullError as e:
                 self._say_state("held", f"{e}; the engine has to catch up")
                 await asyncio.sleep(e.retry_after)

@@ -29,6 +29,7 @@ IDLE_S = 0.05
 WINDOWS_EVERY_S = 1.0
 NOTE_EVERY_S = 1.0
 RETIRE_EVERY_S = 60.0
+SEAL = b'"kind":"seal"'
 LOOK_AT_RULES_EVERY_S = 0.2
 
 
@@ -88,6 +89,8 @@ class LocalEngine:
         self._sealer.note(flowed.changes)
         self._windows.note(flowed)
         self._count(prepared.records, flowed)
+        if _seal_asked(prepared.records):
+            self._sealer.seal()
         return prepared.records.height
 
     def run(self, stop: Event) -> None:
@@ -230,6 +233,12 @@ class LocalEngine:
     def now(self) -> float:
         """Seconds of the clock that only grows."""
         return self._clock.monotonic()
+
+
+def _seal_asked(records: pl.DataFrame) -> bool:
+    """Whether an operator's record asks for the lake to be brought up to date."""
+    orders = records.filter(pl.col("format") == "earshot")["raw"]
+    return bool(orders.bin.contains(SEAL).any())
 
 
 class _Stage:

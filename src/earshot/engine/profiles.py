@@ -1,85 +1,73 @@
-"""Asks Bluesky for the names behind the DIDs of matched posts, politely, beside the stream."""
+"""Learns the names behind the DIDs of Bluesky's posts, politely, beside the stream.
+
+What is learned goes through the log as `author_update` records, like every change of data.
+"""
 
 import asyncio
-from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import msgspec
-import structlog
+import polars as pl
 
-from earshot.engine.collect import records_of
-from earshot.engine.home import Rooms
-from earshot.errors import RetryableError
-from earshot.settings import Settings
-from earshot.sources import Chunk
-from earshot.sources.bluesky import ProfileResolver
-
-say = structlog.get_logger(__name__)
-
-CONNECTION = "bluesky-profiles"
 EVERY_S = 1.0
-REMEMBER = 50_000
+SPARE = 100
+"""Authors of posts that no rule matched are asked for only while fewer than this many wait."""
 
 
-class Profiles:
-    """Follows the change feed for Bluesky authors without a handle; appends what it learns.
+class Feed(Protocol):
+    """The part of a store that is followed."""
 
-    What is learned goes through the log as `author_update` records, like every change of data.
-    """
+    def changes(self, after: int, *, limit: int = 1000) -> pl.DataFrame:
+        """CHANGE rows with seq > `after`, in order."""
 
-    def __init__(self, rooms: Rooms, settings: Settings) -> None:
-        self._rooms = rooms
-        self._resolver = (
-            ProfileResolver(settings.bluesky.profiles, clock=rooms.clock)
-            if settings.bluesky.profiles
-            else None
-        )
-        self._asked: OrderedDict[str, None] = OrderedDict()
+    def feed(self) -> tuple[str, int, int]:
+        """(epoch, oldest seq kept, newest seq)."""
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        if self._resolver is None:
-            return
-        seen = (await asyncio.to_thread(self._rooms.store.feed))[2]
-        try:
-            while True:
-                wanted, seen = await asyncio.to_thread(self._wanted, seen)
-                if wanted:
-                    await self._learn(wanted)
-                await asyncio.sleep(EVERY_S)
-        finally:
-            await self._resolver.close()
 
-    async def _learn(self, dids: list[str]) -> None:
-        assert self._resolver is not None  # noqa: S101 - `run` left otherwise
-        try:
-            items = await self._resolver.resolve(dids)
-        except (RetryableError, OSError) as e:
-            say.warning("profiles not resolved", n=len(dids), why=str(e))
-            return
-        if items:
-            records = records_of(Chunk(items=tuple(items)), CONNECTION, self._rooms.clock.now())
-            await asyncio.to_thread(self._rooms.log.append, records)
+class Resolver(Protocol):
+    """What is offered authors to look up."""
 
-    def _wanted(self, seen: int) -> tuple[list[str], int]:
-        """DIDs of newly stored posts that were not asked for yet, and the feed's new place."""
-        feed = self._rooms.store.changes(seen)
-        wanted: list[str] = []
-        for payload in feed.filter(feed["kind"] == "posts")["payload"]:
-            for post in msgspec.json.decode(payload, type=_Posts).posts:
-                if post.source == "bluesky" and post.author_id and not post.author_handle:
-                    if post.author_id not in self._asked:
-                        wanted.append(post.author_id)
-                    self._asked[post.author_id] = None
-        while len(self._asked) > REMEMBER:
-            self._asked.popitem(last=False)
-        return wanted, int(feed["seq"][-1]) if feed.height else seen
+    @property
+    def waiting(self) -> int:
+        """How many authors are still to be asked for."""
+
+    def offer(self, dids: Iterable[str]) -> int:
+        """Note authors to be asked for."""
 
 
 class _Post(msgspec.Struct):
     source: str = ""
     author_id: str | None = None
     author_handle: str | None = None
+    rules: list[int] = msgspec.field(default_factory=list)
 
 
 class _Posts(msgspec.Struct):
     posts: list[_Post] = msgspec.field(default_factory=list)
+
+
+async def offer_authors(
+    feed: Feed, resolver: Resolver, *, every: Callable[[], float] = lambda: EVERY_S
+) -> None:
+    """Offer the authors of newly stored posts, those of matched posts first; until cancelled."""
+    seen = (await asyncio.to_thread(feed.feed))[2]
+    while True:
+        matched, others, seen = await asyncio.to_thread(_unnamed, feed, seen)
+        resolver.offer(matched)
+        resolver.offer(others[: max(0, SPARE - resolver.waiting)])
+        await asyncio.sleep(every())
+
+
+def _unnamed(feed: Feed, seen: int) -> tuple[list[str], list[str], int]:
+    """DIDs of posts without a handle, matched ones apart, and the feed's new place."""
+    changes = feed.changes(seen)
+    posts = [
+        post
+        for payload in changes.filter(pl.col("kind") == "posts")["payload"]
+        for post in msgspec.json.decode(payload, type=_Posts).posts
+        if post.source == "bluesky" and post.author_id and not post.author_handle
+    ]
+    matched = [p.author_id for p in posts if p.rules and p.author_id]
+    others = [p.author_id for p in reversed(posts) if not p.rules and p.author_id]
+    return matched, others, int(changes["seq"][-1]) if changes.height else seen

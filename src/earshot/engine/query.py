@@ -15,7 +15,10 @@ import polars as pl
 from earshot.clock import Clock, SystemClock
 from earshot.errors import RuleSyntaxError, UsageError
 from earshot.model.index import Plan, Span
+from earshot.pipeline.annotate import tokens_of
+from earshot.pipeline.facets import document
 from earshot.rules import Node, format_rule, matches, parse, plan
+from earshot.rules import spans as spans_of
 from earshot.store import Store
 
 BUDGET_S: Final = 2.0
@@ -71,11 +74,11 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an expression found in a post."""
+    """What an expression found in a post: a stretch of one of its fields."""
 
     field: Literal["text", "title"]
     offset: int
-    """In characters."""
+    """In characters (code points)."""
     length: int
 
 
@@ -90,7 +93,7 @@ class _Question:
     def verified(self, rows: pl.DataFrame) -> pl.DataFrame:
         if self.plan.exact or self.node is None or rows.height == 0:
             return rows
-        return rows.filter(pl.Series(_evaluate(self.node, rows)))
+        return rows.filter(pl.Series(matches(self.node, rows, tokens_of(rows))))
 
 
 def canonical(expression: str) -> str:
@@ -153,7 +156,7 @@ def search(  # noqa: PLR0913 - one question, its parts
     return Found(posts, cursor, complete and whole, counted)
 
 
-def rule_test(
+def rule_test(  # noqa: PLR0913 - one question, its parts
     store: Store,
     expression: str,
     *,
@@ -196,7 +199,22 @@ def export_rows(
 
 def spans(expression: str, rows: pl.DataFrame) -> list[list[Mark]]:
     """What an expression finds in each row, in order; nothing overlaps."""
-    raise NotImplementedError
+    node = parse(expression)
+    return [
+        list(_marks(node, title, whole or ""))
+        for title, whole in zip(rows["title"], document(rows), strict=True)
+    ]
+
+
+def _marks(node: Node, title: str | None, whole: str) -> Iterator[Mark]:
+    """Stretches of a post's document (title, line break, text) as stretches of its fields."""
+    head = 0 if title is None else len(title) + 1
+    for offset, length in spans_of(node, whole):
+        if offset < head:
+            yield Mark("title", offset, min(length, head - 1 - offset))
+        if (end := offset + length) > head:
+            begin = max(offset, head) - head
+            yield Mark("text", begin, end - head - begin)
 
 
 def place_of(rows: pl.DataFrame, row: int) -> Place:
@@ -205,11 +223,10 @@ def place_of(rows: pl.DataFrame, row: int) -> Place:
 
 
 def _ask(expression: str, scope: Scope) -> _Question:
-    """Read an expression and its scope. The expression is parsed alone first, so that an error
-    points at the place where the person typed it."""
+    """Read an expression and its scope."""
     parts = []
     if expression.strip():
-        parse(expression)
+        parse(expression)  # alone first: an error points at the place where it was typed
         parts.append(f"({expression})")
     for operator, values in (("source", scope.sources), ("lang", scope.langs)):
         if values:

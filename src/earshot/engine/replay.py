@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -36,6 +36,8 @@ class Replayed:
     classes: Mapping[str, int]
     seconds: float
     """From the first append to the last commit."""
+    stage_us: Mapping[str, int] = field(default_factory=dict)
+    """Microseconds spent in each stage; empty beside a running engine."""
 
     def flat(self) -> dict[str, int | float]:
         """The fixed interface of `earshot replay --json`."""
@@ -126,7 +128,11 @@ def _alone(rooms: Rooms, collector: Collector) -> Replayed:
         engine.close()
     if failed:
         raise failed[0]
-    return Replayed(engine.pulse.tally.get(collector.health.connection, Counter()), ended - began)
+    return Replayed(
+        engine.pulse.tally.get(collector.health.connection, Counter()),
+        ended - began,
+        {"append": round(collector.append_s * 1e6), **engine.pulse.stage_us},
+    )
 
 
 def _beside(rooms: Rooms, collector: Collector) -> Replayed:

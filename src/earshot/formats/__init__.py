@@ -137,6 +137,8 @@ def _unknown(records: pl.DataFrame, name: str | None) -> Decoded:
     )
 
 
-def _together(frames: list[pl.DataFrame], schema: pl.Schema | dict[str, pl.DataType]) -> pl.DataFrame:
+def _together(
+    frames: list[pl.DataFrame], schema: pl.Schema | dict[str, pl.DataType]
+) -> pl.DataFrame:
     """Rows of all, in order of their records."""
     return pl.concat([pl.DataFrame(schema=schema), *frames]).sort("record", maintain_order=True)

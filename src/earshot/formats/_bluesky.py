@@ -6,11 +6,11 @@ import polars as pl
 
 from earshot.formats._frames import flat, nested
 from earshot.formats._json import Fields
-from earshot.formats._links import link
+from earshot.formats._links import links
 from earshot.formats._text import language
 from earshot.formats._tid import rev
 from earshot.formats._times import iso
-from earshot.model.schema import LINK, MEDIA
+from earshot.model.schema import MEDIA
 
 _S: Final = pl.String
 _BLOB: Final = pl.Struct({"ref": pl.Struct({"$link": _S}), "mimeType": _S})
@@ -23,7 +23,9 @@ RECORD: Final[Fields] = {
     "createdAt": pl.String(),
     "langs": pl.List(_S),
     "tags": pl.List(_S),
-    "facets": pl.List(pl.Struct({"features": pl.List(pl.Struct({"tag": _S, "did": _S, "uri": _S}))})),
+    "facets": pl.List(
+        pl.Struct({"features": pl.List(pl.Struct({"tag": _S, "did": _S, "uri": _S}))})
+    ),
     "reply": pl.Struct({"root": _REF, "parent": _REF}),
     "embed": pl.Struct(
         {
@@ -58,14 +60,18 @@ def posts(commits: pl.DataFrame) -> pl.DataFrame:
     embed, reply = pl.col("embed").struct, pl.col("reply").struct
     uri = pl.concat_str(pl.lit("at://"), "did", pl.lit("/app.bsky.feed.post/"), "rkey")
     parent, root = reply["parent"].struct["uri"], reply["root"].struct["uri"]
-    quoted = pl.coalesce(embed["record"].struct["uri"], embed["record"].struct["record"].struct["uri"])
+    quoted = pl.coalesce(
+        embed["record"].struct["uri"], embed["record"].struct["record"].struct["uri"]
+    )
     quote = pl.when(quoted.str.contains("/app.bsky.feed.post/", literal=True)).then(quoted)
     features = _features(found)
     return found.select(
         "row",
         "text",
         *_lists(found, features),
-        role=pl.when(pl.col("class") == "create").then(pl.lit("create")).otherwise(pl.lit("update")),
+        role=pl.when(pl.col("class") == "create")
+        .then(pl.lit("create"))
+        .otherwise(pl.lit("update")),
         id=uri,
         kind=pl.when(parent.is_not_null())
         .then(pl.lit("reply"))
@@ -92,15 +98,15 @@ def posts(commits: pl.DataFrame) -> pl.DataFrame:
 
 def _warned() -> pl.Expr:
     """Whether the author put a warning on it."""
-    values = pl.col("labels").struct["values"].list.eval(
-        pl.element().struct["val"].is_in(_SENSITIVE)
+    values = (
+        pl.col("labels").struct["values"].list.eval(pl.element().struct["val"].is_in(_SENSITIVE))
     )
     return values.list.any().fill_null(value=False)
 
 
 def _features(found: pl.DataFrame) -> pl.DataFrame:
     """`at` (position) and `tag`, `did`, `uri` of every feature of every facet."""
-    facets = flat(found, "facets")
+    facets = flat(found["facets"])
     inner = facets.filter(pl.col("features").list.len() > 0)
     return inner.explode("features").unnest("features")
 
@@ -144,10 +150,8 @@ def _links(found: pl.DataFrame, features: pl.DataFrame) -> pl.Series:
         )
     ).with_row_index("at")
     both = pl.concat([inside, card.drop_nulls()]).unique(maintain_order=True)
-    links = both.sort("at", maintain_order=True).select(
-        "at", links=link(pl.col("url"), pl.lit(None, pl.String)).cast(LINK)
-    )
-    return nested(links["at"], links["links"], found.height)
+    whole = both.sort("at", maintain_order=True)
+    return nested(whole["at"], links(whole["url"]), found.height)
 
 
 def _media(found: pl.DataFrame) -> pl.Series:
@@ -163,7 +167,9 @@ def _media(found: pl.DataFrame) -> pl.Series:
     images = (
         parts.filter(pl.col("images").list.len() > 0)
         .explode("images")
-        .select("at", "did", image=pl.col("images").struct["image"], alt=pl.col("images").struct["alt"])
+        .select(
+            "at", "did", image=pl.col("images").struct["image"], alt=pl.col("images").struct["alt"]
+        )
         .select("at", media=_medium("image", "img/feed_fullsize/plain", "@jpeg", "image"))
     )
     videos = parts.filter(pl.col("video").is_not_null()).select(

@@ -39,7 +39,9 @@ def decoded(
         posts=_posts(posts, records, source) if _some(posts) else pl.DataFrame(schema=post),
         events=_filled(events, EVENT, records, source),
         interactions=_filled(interactions, INTERACTION, records, source),
-        outcome=outcome.select(pl.col("row").alias("record"), "class", "reason").cast(dict(OUTCOME)),
+        outcome=outcome.select(pl.col("row").alias("record"), "class", "reason").cast(
+            dict(OUTCOME)
+        ),
     )
 
 
@@ -47,19 +49,17 @@ def judged(found: pl.DataFrame, why: pl.Expr, **classes: pl.Expr) -> pl.DataFram
     """Add `class` and `reason`: the first class whose condition holds, else quarantined.
 
     Args:
-        found: With `reason`, where a record could not be read at all.
+        found: With `fault`, where a record could not be read at all.
         why: Says of a record that was read why it is nothing known.
         classes: Conditions; a null counts as not met.
     """
-    rest = iter(classes.items())
-    chain = pl.when(pl.col("reason").is_not_null()).then(pl.lit("quarantined"))
-    for name, holds in rest:
-        chain = chain.when(holds.fill_null(value=False)).then(pl.lit(name))
-    with_class = found.with_columns(chain.otherwise(pl.lit("quarantined")).alias("class"))
-    lost = (pl.col("class") == "quarantined") & pl.col("reason").is_null()
-    if not with_class.select(lost.any()).item():
-        return with_class
-    return with_class.with_columns(pl.when(lost).then(why).otherwise("reason").alias("reason"))
+    faulty = pl.col("fault").is_not_null()
+    named = pl.coalesce(pl.when(~faulty & holds).then(pl.lit(n)) for n, holds in classes.items())
+    judged_ = found.with_columns(named.fill_null("quarantined").alias("class"))
+    if not (judged_["class"] == "quarantined").any():
+        return judged_.with_columns(pl.lit(None, pl.String).alias("reason"))
+    lost = pl.col("class") == "quarantined"
+    return judged_.with_columns(pl.when(lost).then(pl.coalesce("fault", why)).alias("reason"))
 
 
 def nested(rows: pl.Series, values: pl.Series, height: int) -> pl.Series:
@@ -76,10 +76,18 @@ def nested(rows: pl.Series, values: pl.Series, height: int) -> pl.Series:
     return pl.Series(values.name, pl.from_arrow(lists))
 
 
-def flat(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """`at` (position in `frame`) and the fields of each struct of a list column."""
-    lists = frame.select(pl.col(column).alias("item")).with_row_index("at")
-    return lists.filter(pl.col("item").list.len() > 0).explode("item").unnest("item")
+def opened(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """`frame` with each of these structs as columns `<struct>.<field>`, and without the structs.
+
+    `Expr.struct` would copy every field; this takes them as they are.
+    """
+    return frame.unnest(*columns, separator=".")
+
+
+def flat(lists: pl.Series) -> pl.DataFrame:
+    """`at` (position in `lists`) and the fields of each struct of a list column."""
+    numbered = lists.alias("item").to_frame().with_row_index("at")
+    return numbered.filter(pl.col("item").list.len() > 0).explode("item").unnest("item")
 
 
 def _some(frame: pl.DataFrame | None) -> bool:
@@ -92,21 +100,26 @@ def _posts(found: pl.DataFrame | None, records: pl.DataFrame, source: str) -> pl
     whole = pl.concat([found, _ours(found, records, source)], how="horizontal")
     counters = [pl.col(c).is_not_null() for c in COUNTERS if c in found.columns]
     counted = pl.any_horizontal(pl.lit(value=False), *counters)
-    absent = (
-        pl.lit(None, t).alias(n)
-        for n, t in POST.items()
-        if n not in whole.columns and n not in {"event_time", "counters_at"}
-    )
-    cleaned = whole.with_columns(
-        *absent, *(sane(pl.col(n)) for n in ("created_at", "edited_at") if n in found.columns)
-    )
+    dates = (sane(pl.col(n)) for n in ("created_at", "edited_at") if n in found.columns)
+    absent = (e for n, e in _NULL.items() if n not in whole.columns)
+    cleaned = whole.with_columns(*dates, *absent)
     claim = pl.col("created_at") + pl.duration(microseconds=pl.col("shift"))
     possible = claim <= pl.col("received_at") + _FUTURE
-    return cleaned.with_columns(
+    return cleaned.select(
+        pl.col("row").alias("record"),
+        "role",
+        *_CAST,
         event_time=pl.when(possible).then(claim).otherwise("received_at"),
         counters_at=pl.when(counted).then("received_at"),
         version=pl.col("version").fill_null(0),
-    ).select(pl.col("row").alias("record"), "role", *(pl.col(n).cast(t) for n, t in POST.items()))
+    ).select(*RECORD_AND_ROLE, *POST)
+
+
+_OWN: Final = ("event_time", "counters_at", "version")
+_NULL: Final = {
+    n: pl.lit(None, t).alias(n) for n, t in POST.items() if n not in {"event_time", "counters_at"}
+}
+_CAST: Final = [pl.col(n).cast(t) for n, t in POST.items() if n not in _OWN]
 
 
 def _ours(found: pl.DataFrame, records: pl.DataFrame, source: str) -> pl.DataFrame:

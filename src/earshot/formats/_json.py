@@ -54,8 +54,8 @@ def read(raw: pl.Series, fields: Fields, unwrap: Unwrap | None = None) -> pl.Dat
         unwrap: Where the item may lie one level deeper.
 
     Returns:
-        `row` (UInt32, from 0), `reason` (String: why it could not be read, else null), then
-        `fields`, all null where there is a reason.
+        `row` (UInt32, from 0), `fault` (String: why it could not be read, else null), then
+        `fields`, all null where there is a fault.
     """
     numbered = pl.DataFrame({"raw": raw.fill_null(b"")}).with_row_index("row")
     if unwrap is None:
@@ -64,9 +64,9 @@ def read(raw: pl.Series, fields: Fields, unwrap: Unwrap | None = None) -> pl.Dat
     flat = _read(numbered, {**probes, **fields})
     wrapped = _wrapped(flat, unwrap)
     if not wrapped.height:
-        return flat.select("row", "reason", *fields)
+        return flat.select("row", "fault", *fields)
     inner = _read_inside(numbered, wrapped, fields, unwrap)
-    own = flat.select("row", "reason", *fields).filter(
+    own = flat.select("row", "fault", *fields).filter(
         ~pl.col("row").is_in(wrapped["row"].implode())
     )
     return pl.concat([own, inner]).sort("row")
@@ -89,14 +89,11 @@ def _read_inside(
         outer: Fields = {n: fields[n] for n in unwrap.outer}
         shape: Fields = {**outer, str(name): pl.Struct(fields)}
         rows = numbered.filter(pl.col("row").is_in(some["row"].implode()))
-        inner = pl.col(str(name)).struct
-        parts.append(
-            _read(rows, shape).select(
-                "row",
-                "reason",
-                *(pl.coalesce(n, inner[n]) if n in outer else inner[n] for n in fields),
-            )
-        )
+        found = _read(rows, shape)
+        inner = found[str(name)].struct.unnest()
+        kept = (pl.coalesce(found[n], inner[n]).alias(n) for n in outer)
+        told = found.select("row", "fault")
+        parts.append(pl.concat([told, inner.with_columns(*kept)], how="horizontal"))
     return pl.concat(parts)
 
 
@@ -124,9 +121,7 @@ def _halve(records: pl.DataFrame, fields: Fields) -> pl.DataFrame:
 def _columns(records: pl.DataFrame, fields: Fields) -> pl.DataFrame:
     """The reader itself. Raises a polars error when any record of the slice has a fault."""
     text = _mended(records["raw"].cast(pl.String))
-    marked = pl.concat_str(
-        pl.lit(f'{{"{_MARK}":'), "row", pl.lit("},"), text.alias("text")
-    )
+    marked = pl.concat_str(pl.lit(f'{{"{_MARK}":'), "row", pl.lit("},"), text.alias("text"))
     shape = pl.Struct({_MARK: pl.UInt32, **fields})
     pairs = records.select(marked.alias("pair").str.json_decode(shape))["pair"]
     if len(pairs) != 2 * records.height:
@@ -135,9 +130,10 @@ def _columns(records: pl.DataFrame, fields: Fields) -> pl.DataFrame:
     items = pairs.gather_every(2, 1)
     if not marks.equals(records["row"]) or items.null_count():
         raise pl.exceptions.ComputeError("a record is not one JSON object")
-    return pl.DataFrame([records["row"], items.alias("item")]).select(
-        "row", pl.lit(None, pl.String).alias("reason"), pl.col("item").struct.unnest()
-    ).drop(_MARK)
+    # `Series.struct.unnest` takes the columns as they are; `Expr.struct` copies each of them.
+    columns = items.struct.unnest().drop(_MARK)
+    fault = pl.repeat(None, records.height, dtype=pl.String, eager=True).alias("fault")
+    return pl.concat([pl.DataFrame([records["row"], fault]), columns], how="horizontal")
 
 
 def _mended(text: pl.Series) -> pl.Series:
@@ -155,7 +151,7 @@ def _replaced(text: pl.Series, where: pl.Series) -> pl.Series:
     column = pl.col("text")
     mended = (
         column.str.replace_all("\\\\", "\\u005c", literal=True)
-        .str.replace_all(rf"\\(u[dD][89abAB][0-9a-fA-F]{{2}})\\(u[dD][c-fC-F]..)", "\x01$1\x01$2")
+        .str.replace_all(r"\\(u[dD][89abAB][0-9a-fA-F]{2})\\(u[dD][c-fC-F]..)", "\x01$1\x01$2")
         .str.replace_all(rf"{_HIGH}|{_LOW}|\\u0000", _REPLACEMENT)
         .str.replace_all("\x01", "\\", literal=True)
     )
@@ -237,14 +233,14 @@ def _number(text: str, kind: Any) -> float | None:  # noqa: ANN401 - a polars ty
 
 
 def _nothing(fields: Fields) -> pl.DataFrame:
-    """No row: `reason`, then `fields`."""
-    return pl.DataFrame(schema={"reason": pl.String, **fields})
+    """No row: `fault`, then `fields`."""
+    return pl.DataFrame(schema={"fault": pl.String, **fields})
 
 
 def _refused(record: pl.DataFrame, fields: Fields, reason: str) -> pl.DataFrame:
     """The row of a record that could not be read."""
     return record.select(
         "row",
-        pl.lit(reason).alias("reason"),
+        pl.lit(reason).alias("fault"),
         *(pl.lit(None, kind).alias(name) for name, kind in fields.items()),
     )

@@ -12,37 +12,56 @@ _TRACKING: Final = (
 """Parameters that say how somebody came to a page, never which page."""
 
 
-def link(url: pl.Expr, expanded: pl.Expr) -> pl.Expr:
-    """A LINK of each (url as written, as the network expands it or null)."""
-    target = pl.coalesce(expanded, url)
-    plain = canonical(target)
-    return pl.struct(
-        url=url, expanded=target, canonical=plain, domain=domain(plain)
-    )
+def links(url: pl.Series, expanded: pl.Series | None = None) -> pl.Series:
+    """A LINK of each.
+
+    Args:
+        url: As written.
+        expanded: As the network expands it; null where it does not.
+    """
+    target = url if expanded is None else expanded.zip_with(expanded.is_not_null(), url)
+    start, rest = _parts(target)
+    plain = start.str.to_lowercase() + rest
+    return pl.DataFrame(
+        {"url": url, "expanded": target, "canonical": plain, "domain": _domain(start)}
+    ).to_struct("links")
 
 
-def canonical(url: pl.Expr) -> pl.Expr:
+def canonical(url: pl.Series) -> pl.Series:
     """`url` without fragment and tracking parameters, its host in lower case."""
-    page = url.str.strip_chars().str.replace(r"#.*$", "", literal=False)
-    start = page.str.extract(r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?]*|[^/?]*)")
-    rest = page.str.slice(start.str.len_chars())
-    return pl.concat_str(start.str.to_lowercase(), _untracked(rest))
+    start, rest = _parts(url)
+    return start.str.to_lowercase() + rest
 
 
-def _untracked(rest: pl.Expr) -> pl.Expr:
+def _parts(url: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Scheme with host, and what follows, without fragment and tracking parameters."""
+    text = pl.col("url").str.strip_chars()
+    start = pl.col("url").str.extract(r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*|[^/?#]*)")
+    parts = (
+        pl.DataFrame({"url": url})
+        .select(text)
+        .select("url", start=start)
+        .select("start", rest=pl.col("url").str.slice(pl.col("start").str.len_chars()))
+    )
+    rest = parts["rest"]
+    cut = rest.str.contains("#", literal=True)
+    if cut.any():
+        rest = rest.zip_with(~cut.fill_null(value=False), rest.str.replace(r"#.*$", ""))
+    asked = rest.str.contains("?", literal=True).fill_null(value=False).arg_true()
+    return parts["start"], rest.scatter(asked, _untracked(rest.gather(asked)))
+
+
+def _untracked(rest: pl.Series) -> pl.Series:
     """Path and query without tracking parameters; the first that stays follows a `?`."""
     less = rest.str.replace_all(_TRACKING, "")
-    orphan = rest.str.contains("?", literal=True) & ~less.str.contains("?", literal=True)
-    return (
-        pl.when(~rest.str.contains(_TRACKING))
-        .then(rest)
-        .when(orphan)
-        .then(less.str.replace("&", "?", literal=True))
-        .otherwise(less)
+    orphan = ~less.str.contains("?", literal=True)
+    return less.zip_with(~orphan, less.str.replace("&", "?", literal=True))
+
+
+def _domain(start: pl.Series) -> pl.Series:
+    """Host of a URL's start, without port, user and `www.`; null where there is none."""
+    host = start.str.to_lowercase().str.extract(
+        r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^@]*@)?(?:www\.)?([^:]+)"
     )
-
-
-def domain(url: pl.Expr) -> pl.Expr:
-    """Host of a canonical URL without port, user and `www.`; null where there is none."""
-    host = url.str.extract(r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/?@]*@)?(?:www\.)?([^/?:]+)")
-    return pl.when(host.str.contains(".", literal=True) | (host == "localhost")).then(host)
+    real = host.str.contains(".", literal=True) | (host == "localhost")
+    return host.set(~real, None)

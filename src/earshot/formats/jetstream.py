@@ -37,19 +37,11 @@ _S: Final = pl.String()
 _ACTOR: Final = pl.Struct(
     {"active": pl.Boolean, "status": pl.String, "handle": pl.String, "rev": pl.String}
 )
-_COMMIT: Final[Fields] = {"rev": _S, "operation": _S, "collection": _S, "rkey": _S}
-_EVENT: Final[Fields] = {
-    "did": _S,
-    "time_us": pl.Int64(),
-    "time": _S,
-    "kind": _S,
-    "$type": _S,
-    "account": _ACTOR,
-    "identity": _ACTOR,
-    "sync": _ACTOR,
-}
-_UNWRAP: Final = Unwrap("did", ("payload",))
 _PARTS: Final = ("account", "identity", "sync")
+_COMMIT: Final[Fields] = {"rev": _S, "operation": _S, "collection": _S, "rkey": _S}
+_V1: Final[Fields] = {"did": _S, "time_us": pl.Int64(), "kind": _S}
+_V2: Final[Fields] = {"did": _S, "time": _S, "$type": _S}
+_UNWRAP: Final = Unwrap("did", ("payload",))
 
 
 def detect(sample: bytes) -> float:
@@ -78,54 +70,65 @@ def decode(records: pl.DataFrame) -> Decoded:
         found,
         posts=posts(found.filter(pl.col("class").is_in(["create", "updates"]))),
         events=_events(found, records["raw"]),
-        interactions=_interactions(
-            found.filter(pl.col("class") == "interactions"), records["raw"]
-        ),
+        interactions=_interactions(found.filter(pl.col("class") == "interactions"), records["raw"]),
     )
 
 
 def _read(raw: pl.Series) -> pl.DataFrame:
-    """Events, one row each, with `post`: the record, where it is a post.
+    """Events, one row each: `did kind at rev operation collection rkey`, and `post`, the record.
 
-    The records of other collections may have anything in fields that are named alike, and are not
-    read. Which are read as posts is guessed by their bytes, and put right where the guess was
-    wrong: it can cost time, but change nothing.
+    How a record is read is first guessed by its bytes, and put right where the guess was wrong: a
+    guess can cost time, but change nothing. Records of other collections than posts may have
+    anything in fields that are named alike, so those are not read.
     """
     likely = raw.bin.contains(_POST.encode())
-    found = _guessed(raw, likely)
-    missed = (found["collection"] == _POST).fill_null(value=False) & ~likely
-    return found if not missed.any() else _guessed(raw, likely | missed)
+    second = raw.bin.head(120).bin.contains(b"$type")
+    found = _guessed(raw, likely, second)
+    wrong = (found["collection"] == _POST).fill_null(value=False) & ~likely
+    other = found["kind"].is_null() & found["fault"].is_null()
+    if not (wrong | other).any():
+        return found
+    return _guessed(raw, likely | wrong, second ^ other)
 
 
-def _guessed(raw: pl.Series, likely: pl.Series) -> pl.DataFrame:
-    """Read all; as posts where it is likely that they are."""
-    if likely.all():
-        return _events_with(raw, {"record": pl.Struct(RECORD)})
+def _guessed(raw: pl.Series, likely: pl.Series, second: pl.Series) -> pl.DataFrame:
+    """Read all: as posts where it is likely that they are, as v2 where that is `second`."""
     rows = pl.int_range(0, len(raw), eager=True, dtype=pl.UInt32)
-    parts = [
-        _events_with(raw.filter(where), shape).with_columns(row=rows.filter(where))
-        for where, shape in ((likely, {"record": pl.Struct(RECORD)}), (~likely, {}))
-    ]
-    return pl.concat(parts, how="diagonal").sort("row")
+    parts = []
+    for v2 in (False, True):
+        for post in (True, False):
+            where = (second if v2 else ~second) & (likely if post else ~likely)
+            if where.any() or not (v2 or parts):  # one part at least, for the columns
+                part = (_read_v2 if v2 else _read_v1)(raw.filter(where), _WITH_POST if post else {})
+                parts.append(part.with_columns(row=rows.filter(where)))
+    return parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal").sort("row")
 
 
-def _events_with(raw: pl.Series, record: Fields) -> pl.DataFrame:
-    """v1 and v2 alike, with these fields of the record as `post`."""
-    commit: Fields = {**_COMMIT, **record}
-    shape: Fields = {**_EVENT, **commit, "commit": pl.Struct(commit)}
-    found = read(raw, shape, _UNWRAP)
-    inner = pl.col("commit").struct
-    second = found["time"].is_not_null().any()  # v2 says `time`, where v1 says `time_us`
-    outer = {n: pl.coalesce(inner[n], n) if second else inner[n] for n in commit}
-    kind = pl.coalesce("kind", pl.col("$type").str.extract(r"(?:^|#)([a-z]+)$"))
+_WITH_POST: Final[Fields] = {"record": pl.Struct(RECORD)}
+
+
+def _read_v1(raw: pl.Series, record: Fields) -> pl.DataFrame:
+    """`{did, time_us, kind, commit: {rev, operation, …}}`."""
+    found = read(raw, {**_V1, "commit": pl.Struct({**_COMMIT, **record})})
     return found.select(
         "row",
-        "reason",
+        "fault",
         "did",
-        *_PARTS,
-        **{"post" if n == "record" else n: e for n, e in outer.items()},
-        kind=kind,
-        at=pl.coalesce(micros(pl.col("time_us")), iso(found["time"])),
+        "kind",
+        pl.col("commit").struct.unnest(),
+        at=micros(pl.col("time_us")),
+    ).rename({"record": "post"}, strict=False)
+
+
+def _read_v2(raw: pl.Series, record: Fields) -> pl.DataFrame:
+    """`{$type, did, time, rev, operation, …}`, also in the `payload` of a frame."""
+    found = read(raw, {**_V2, **_COMMIT, **record}, _UNWRAP)
+    return (
+        found.with_columns(
+            kind=pl.col("$type").str.extract(r"(?:^|#)([a-z]+)$"), at=iso(found["time"])
+        )
+        .drop("$type", "time")
+        .rename({"record": "post"}, strict=False)
     )
 
 
@@ -146,7 +149,7 @@ _CLASSES: Final = {
     & pl.col("collection").is_in(list(_KINDS))
     & pl.col("operation").is_in(["create", "update", "delete"]),
     "control": (_KNOWN & _COMPLETE & (pl.col("collection") != _POST))
-    | (pl.col("did").is_not_null() & pl.col("kind").is_in(_PARTS))
+    | (pl.col("did").is_not_null() & pl.col("kind").is_in(list(_PARTS)))
     | pl.col("kind").is_in(["info", "error"]),
 }
 _WHY: Final = (
@@ -160,54 +163,59 @@ _WHY: Final = (
     .then(pl.lit("a commit without collection or rkey"))
     .otherwise(pl.lit("an event of an unknown kind or operation"))
 )
-_URI: Final = pl.concat_str(
-    pl.lit("at://"), "did", pl.lit("/"), "collection", pl.lit("/"), "rkey"
-)
+_URI: Final = pl.concat_str(pl.lit("at://"), "did", pl.lit("/"), "collection", pl.lit("/"), "rkey")
 
 
 def _events(found: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
     """Deletes of posts; what happened to accounts."""
-    some = found.filter(
-        (pl.col("class") == "deletes")
-        | ((pl.col("class") == "control") & pl.col("did").is_not_null())
-    )
+    deletes = found.filter(pl.col("class") == "deletes")
+    control = found.filter((pl.col("class") == "control") & pl.col("did").is_not_null())
+    parts = [
+        deletes.select(
+            "row",
+            "at",
+            kind=pl.lit("delete"),
+            id=_URI,
+            author_id="did",
+            version=rev(deletes["rev"]),
+        ),
+        _accounts(control.filter(pl.col("kind").is_in(list(_PARTS))), raw),
+        _profiles(control.filter((pl.col("collection") == _PROFILE) & _WRITTEN), raw),
+    ]
+    some = [part for part in parts if part.height]
+    return pl.concat(some, how="diagonal").sort("row") if some else found.clear()
+
+
+def _accounts(some: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
+    """Accounts that went, came back, were renamed or rebuilt; read again for what they say."""
     if not some.height:
         return some
+    shape: Fields = {"did": _S, **dict.fromkeys(_PARTS, _ACTOR)}
+    told = read(raw.gather(some["row"]), shape, _UNWRAP).select(*_PARTS)
     account = pl.col("account").struct
-    shown = account["active"].fill_null(value=True) & account["status"].is_null()
-    deleted = account["status"] == "deleted"
-    kind = (
-        pl.when(pl.col("class") == "deletes")
-        .then(pl.lit("delete"))
-        .when(pl.col("kind") == "account")
-        .then(
-            pl.when(deleted)
-            .then(pl.lit("author_delete"))
-            .when(shown | account["active"])
-            .then(pl.lit("show"))
-            .otherwise(pl.lit("hide"))
+    fate = (
+        pl.when(account["status"] == "deleted")
+        .then(pl.lit("author_delete"))
+        .when(account["active"])
+        .then(pl.lit("show"))
+        .otherwise(pl.lit("hide"))
+    )
+    kinds = {"identity": pl.lit("author_update"), "sync": pl.lit("sync"), "account": fate}
+    newest = rev(told["sync"].struct.field("rev"))
+    return (
+        pl.concat([some, told], how="horizontal")
+        .with_columns(version=newest)
+        .select(
+            "row",
+            "at",
+            kind=pl.coalesce(
+                pl.when(pl.col("kind") == part).then(kind) for part, kind in kinds.items()
+            ),
+            author_id="did",
+            version="version",
+            profile=_profile(handle=_handle(pl.col("identity").struct["handle"])),
         )
-        .when(pl.col("kind") == "identity")
-        .then(pl.lit("author_update"))
-        .when(pl.col("kind") == "sync")
-        .then(pl.lit("sync"))
     )
-    told = some.with_columns(
-        event=kind,
-        version=pl.coalesce(
-            rev(some["rev"]), rev(some["sync"].struct.field("rev").alias("version"))
-        ),
-    )
-    plain = told.filter(pl.col("event").is_not_null()).select(
-        "row",
-        "at",
-        kind="event",
-        id=pl.when(pl.col("event") == "delete").then(_URI),
-        author_id="did",
-        version=pl.when(pl.col("event").is_in(["delete", "sync"])).then("version"),
-        profile=_profile(handle=_handle(pl.col("identity").struct["handle"])),
-    )
-    return pl.concat([plain, _profiles(told, raw)]).sort("row")
 
 
 def _handle(handle: pl.Expr) -> pl.Expr:
@@ -222,21 +230,18 @@ def _profile(**said: pl.Expr) -> pl.Expr:
     return pl.struct(**{**text, **said, **rest})
 
 
-def _profiles(told: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
+def _profiles(some: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
     """What people say about themselves: commits of profile records."""
-    some = told.filter((pl.col("collection") == _PROFILE) & _WRITTEN)
-    record = _record(some, raw, {"displayName": _S, "description": _S})
-    return some.select(
+    if not some.height:
+        return some
+    record = _record(some, raw, {"displayName": _S, "description": _S}).struct
+    name, bio = record.field("displayName"), record.field("description")
+    return some.with_columns(name=name, bio=bio).select(
         "row",
         "at",
         kind=pl.lit("author_update"),
-        id=pl.lit(None, pl.String),
         author_id="did",
-        version=pl.lit(None, pl.Int64),
-        profile=_profile(
-            name=pl.lit(record.struct.field("displayName")),
-            bio=pl.lit(record.struct.field("description")),
-        ),
+        profile=_profile(name=pl.col("name"), bio=pl.col("bio")),
     )
 
 

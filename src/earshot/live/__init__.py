@@ -21,13 +21,17 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """One event of the stream, encoded once for all listeners."""
+    """One event of the stream, as it goes to one listener."""
 
     id: str
     """`epoch.seq` of the change feed; opaque to clients."""
     kind: str
-    topics: frozenset[str]
+    """posts | correction | windows | gap | rules | system | lagged | reset."""
     data: bytes
+    """JSON. posts: `{keys: [[source, id]…], more}`, the newest first; correction: `{removed,
+    changed}`, lists of keys; windows: `{windows: [{start, width}…], rules}`; gap: `{items}`;
+    lagged: `{skipped, since, until}`; reset: `{reason, oldest}`. Keys, not contents: what is shown
+    is read when it is shown, so that nothing deleted is."""
 
 
 class Live(Protocol):
@@ -37,10 +41,17 @@ class Live(Protocol):
         """Follow the feed until cancelled."""
 
     def listen(self, topics: frozenset[str], after: str | None) -> AsyncIterator[Pushed]:
-        """Replay what came after `after`, then follow; a slow listener gets `lagged`."""
+        """Replay what came after `after` (None: nothing), then follow; never ends by itself.
+
+        Topics: posts:all, posts:rule:<id>, windows, gaps, corrections, jobs, system. What cannot be
+        replayed any more is one `reset`; what a slow listener misses is told by `lagged`.
+        """
 
     def head(self) -> str:
-        """Id of the newest event."""
+        """Id of the newest event, read anew: take it before a query, then listen after it."""
+
+    def oldest(self) -> str:
+        """The oldest id that `listen` can go on after."""
 
 
 def open_live(url: str, *, feed: Feed) -> Live:

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 """An array as a kernel takes it."""
+Arrays = Any
+"""A tuple of arrays as a kernel takes it."""
 Scalar = Any
 """A number as a kernel has it: numba decides on its type."""
 

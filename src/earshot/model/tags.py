@@ -14,13 +14,15 @@ A tag is a short prefix, then a value: plain where the value is plain, else its 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from earshot.model.hashing import hash_strings, hash_text, hexadecimal
+from earshot.model.hashing import buffers, hash_strings, hash_text, strings
+from earshot.model.tag_kernel import write_tags
 
 SOURCE, LANG, KIND, COUNTRY, HAS, IS, RULE = "s_", "l_", "k_", "c_", "h_", "i_", "r"
 AUTHOR, HANDLE, TO_HANDLE, TO_AUTHOR = "a", "f", "t", "u"
@@ -49,7 +51,12 @@ IS_KIND: Final = (
     "rsvp",
 )
 IS_FLAG: Final = ("verified", "bot", "sensitive", "edited", "copy", "late")
-PARENTS: Final = 6
+_FLAGS: Final = (
+    *(KIND + k for k in IS_KIND),
+    *(HAS + w for w in HAS_WHAT),
+    *(IS + f for f in IS_FLAG),
+)
+PARENTS: Final = 32
 """Labels of a domain that are taken off one by one at most."""
 
 
@@ -116,7 +123,7 @@ def kind(name: str) -> pl.Expr:
 
 
 def language() -> pl.Expr:
-    """The primary language in lower case, `pt` of `pt-BR`: the network's word, else what we found."""
+    """The primary language in lower case, `pt` of `pt-BR`: as the network says, else as found."""
     said = pl.coalesce("lang", "lang_detected")
     return said.str.to_lowercase().str.replace(r"[-_].*$", "")
 
@@ -124,7 +131,7 @@ def language() -> pl.Expr:
 def domains(posts: pl.DataFrame) -> pl.DataFrame:
     """`post` (UInt32), `domain`: the domains of each post's links and their parents, once each.
 
-    `news.example.co.uk` is also `example.co.uk` and `co.uk`, not `uk`.
+    `news.example.org` is also `example.org` and `org`.
     """
     level = (
         posts.lazy()
@@ -142,12 +149,28 @@ def domains(posts: pl.DataFrame) -> pl.DataFrame:
     levels = [level]
     for _ in range(PARENTS):
         up = pl.col("domain").str.replace(r"^[^.]*\.", "")
-        level = level.filter(pl.col("domain").str.count_matches(".", literal=True) > 1)
+        level = level.filter(pl.col("domain").str.contains(".", literal=True))
         if level.is_empty():
             break
         level = level.with_columns(domain=up)
         levels.append(level)
     return pl.concat(levels).unique(maintain_order=True)
+
+
+PLAIN: Final[Mapping[str, pl.Expr]] = {
+    SOURCE: pl.col("source"),
+    LANG: language(),
+    COUNTRY: pl.col("country"),
+}
+FOLDED: Final[Mapping[str, pl.Expr]] = {
+    AUTHOR: pl.col("author_id"),
+    HANDLE: pl.col("author_handle").str.strip_prefix("@").str.to_lowercase(),
+    TO_HANDLE: pl.col("reply_to_handle").str.strip_prefix("@").str.to_lowercase(),
+    TO_AUTHOR: pl.col("reply_to_author"),
+    CONVERSATION: pl.col("conversation"),
+    CHANNEL: pl.col("channel").str.to_lowercase(),
+}
+"""Prefix -> the value in the form in which it is hashed."""
 
 
 def tags(posts: pl.DataFrame) -> pl.Series:
@@ -156,43 +179,36 @@ def tags(posts: pl.DataFrame) -> pl.Series:
     Args:
         posts: POST, and `copy` and `late` (Boolean) where these are known.
     """
-    of_domain = domains(posts)
-    joined = (
-        of_domain.select("post", tag=DOMAIN + hexadecimal(hash_strings(of_domain["domain"])))
-        .group_by("post")
-        .agg(pl.col("tag").str.join(" ").alias("domains"))
+    posts = posts.rechunk()  # many small chunks make every step slow
+    values = posts.select(**PLAIN, **FOLDED)
+    links = domains(posts)
+    ends = np.zeros(posts.height + 1, np.int64)
+    np.cumsum(np.bincount(links["post"].to_numpy(), minlength=posts.height), out=ends[1:])
+    names = "".join(f"{name} " for name in _FLAGS).encode()
+    data, offsets = write_tags(
+        tuple(buffers(values[prefix]) for prefix in PLAIN),
+        np.frombuffer("".join(p[0] for p in PLAIN).encode(), np.uint8),
+        np.stack([hash_strings(values[prefix]) for prefix in FOLDED]),
+        np.frombuffer("".join(FOLDED).encode(), np.uint8),
+        hash_strings(links.sort("post", maintain_order=True)["domain"]),
+        ends,
+        ord(DOMAIN),
+        flags(posts),
+        np.frombuffer(names, np.uint8),
+        np.cumsum([0, *(len(name) + 1 for name in _FLAGS)]),
     )
-    handles, to_handles = (
-        posts[c].str.strip_prefix("@").str.to_lowercase()
-        for c in ("author_handle", "reply_to_handle")
-    )
-    hashed = {
-        AUTHOR: posts["author_id"],
-        HANDLE: handles,
-        TO_HANDLE: to_handles,
-        TO_AUTHOR: posts["reply_to_author"],
-        CONVERSATION: posts["conversation"],
-        CHANNEL: posts["channel"].str.to_lowercase(),
-    }
-    written = [_hashed(prefix, values) for prefix, values in hashed.items()]
-    parts = [
-        _plain(SOURCE, pl.col("source")),
-        _plain(LANG, language()),
-        _plain(COUNTRY, pl.col("country")),
-        _flags(KIND, {k: kind(k) for k in IS_KIND}),
-        _flags(HAS, {w: has(w) for w in HAS_WHAT}),
-        _flags(IS, {f: flag(f, posts.columns) for f in IS_FLAG}),
-        *(pl.lit(s) for s in written),
-        pl.col("domains"),
-    ]
-    return (
-        posts.lazy()
-        .with_columns(post=pl.int_range(pl.len(), dtype=pl.UInt32))
-        .join(joined.lazy(), on="post", how="left", maintain_order="left")
-        .select(tags=pl.concat_str(parts, separator=" ", ignore_nulls=True))
-        .collect()
-        .get_column("tags")
-    )
+    return strings(offsets, data, name="tags")
+
+
+def flags(posts: pl.DataFrame) -> NDArray[np.uint64]:
+    """A bit for each of the kinds, haves and flags of each post."""
+    truths = [kind(k) for k in IS_KIND] + [has(w) for w in HAS_WHAT]
+    truths += [flag(f, posts.columns) for f in IS_FLAG]
+    found = posts.with_columns(*(t.alias(n) for t, n in zip(truths, _FLAGS, strict=True)))
+    bits = np.zeros(posts.height, np.uint64)
+    for place, name in enumerate(_FLAGS):
+        bits |= found[name].to_numpy().astype(np.uint64) << np.uint64(place)
+    return bits
 
 
 def with_rules(tagged: pl.Series, posts: pl.Series, rules: pl.Series) -> pl.Series:
@@ -215,20 +231,3 @@ def with_rules(tagged: pl.Series, posts: pl.Series, rules: pl.Series) -> pl.Seri
         .select(tags=pl.concat_str("tags", "rules", separator=" ", ignore_nulls=True))
         .get_column("tags")
     )
-
-
-def _hashed(prefix: str, values: pl.Series) -> pl.Series:
-    """The tags of a column; null where it is null."""
-    hashes = hash_strings(values)
-    written = prefix + hexadecimal(hashes)
-    return written if hashes.all() else written.set(pl.Series(np.equal(hashes, 0)), None)
-
-
-def _plain(prefix: str, value: pl.Expr) -> pl.Expr:
-    return pl.lit(prefix) + value.str.to_lowercase().str.replace_all("[^a-z0-9]", "_")
-
-
-def _flags(prefix: str, found: dict[str, pl.Expr]) -> pl.Expr:
-    """The tags of those that are true; null when none is."""
-    parts = [pl.when(yes).then(pl.lit(prefix + name)) for name, yes in found.items()]
-    return pl.concat_str(parts, separator=" ", ignore_nulls=True)

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from earshot.model.hashing import SEED, Array, Scalar, finish, step
+from earshot.model.hashing import SEED, Array, Arrays, Scalar, finish, step
 from earshot.model.unicode_tables import (
     APOSTROPHE,
     AT,
@@ -63,10 +63,10 @@ def _code_point(data: Array, i: int) -> Scalar:
 
 @njit(cache=True, nogil=True)
 def _fold(
-    data: Array, first: int, last: int, fold: Array, pool: Array, kind: Array, mark: Array,
-    cps: Array, kinds: Array, spans: Array,
+    data: Array, first: int, last: int, folds: Arrays, cps: Array, kinds: Array, spans: Array
 ) -> Scalar:  # fmt: skip
     """Fold a text into `cps`; returns how many, and whether these may not be in NFC yet."""
+    fold, pool, kind, mark = folds
     m: Scalar = 0
     i: Scalar = first
     before: Scalar = 0
@@ -114,11 +114,12 @@ def _fold(
 
 @njit(cache=True, nogil=True)
 def _compose(  # Unicode 15.0 §3.11: decompose, order marks, compose; origins go along
-    m: Scalar, mark: Array, kind: Array, split_from: Array, split_into: Array, pool: Array,
-    pair: Array, composed: Array, cps: Array, kinds: Array, spans: Array, more: Array,
+    m: Scalar, folds: Arrays, splits: Arrays, cps: Array, kinds: Array, spans: Array, more: Array,
     more_spans: Array,
 ) -> Scalar:  # fmt: skip
     """Put `cps[:m]` into NFC in place; returns how many there are now."""
+    _, pool, kind, mark = folds
+    split_from, split_into, pair, composed = splits
     n = 0
     for i in range(m):
         c = np.int64(cps[i])
@@ -336,14 +337,6 @@ def _write(out: Array, w: int, c: int) -> int:
 
 
 @njit(inline="always")
-def _grown(a: Array, used: int, needed: int) -> Array:
-    """A copy of more than twice the size, for `needed` more."""
-    b = np.empty(2 * (used + needed), a.dtype)
-    b[:used] = a[:used]
-    return b
-
-
-@njit(inline="always")
 def _emit(cps: Array, i: int, j: int, mention: bool, out: Array, w: int) -> Scalar:
     """Write the characters `i` to `j` at `w`; returns where they end, and their hash."""
     h = SEED
@@ -364,43 +357,30 @@ def _emit(cps: Array, i: int, j: int, mention: bool, out: Array, w: int) -> Scal
 
 
 @njit(cache=True, nogil=True)
-def scan_posts(
-    offsets: Array, data: Array, fold: Array, pool: Array, kind: Array, mark: Array,
-    split_from: Array, split_into: Array, pair: Array, composed: Array, index: bool,
+def _some(
+    p: int, t: int, w: int, offsets: Array, data: Array, folds: Arrays, splits: Arrays,
+    scratch: Arrays, found: Array, columns: Arrays, ends: Array, texts: Array, out: Array,
+    cuts: Array, index: bool,
 ) -> Scalar:  # fmt: skip
-    """Tokens of every row, in the order of the fields of `Tokens`, then index bytes and offsets."""
-    n, longest = len(offsets) - 1, 0
-    for p in range(n):
-        longest = max(longest, min(offsets[p + 1] - offsets[p], MAX_BYTES))
-    room = longest * (_WIDEST // 3) + 8
-    cps, kinds = np.empty(room, np.int32), np.empty(room, np.uint8)
-    spans, found = np.empty((room, 2), np.int32), np.empty((2 * room, 4), np.int32)
-    more, more_spans = np.empty(room * _SPLIT, np.int32), np.empty((room * _SPLIT, 2), np.int32)
-    size = (offsets[n] - offsets[0]) // 5 + 64
-    hashes, posts = np.empty(size, np.uint64), np.empty(size, np.uint32)
-    starts, lengths = np.empty(size, np.uint32), np.empty(size, np.uint32)
-    places, types = np.empty(size, np.uint32), np.empty(size, np.uint8)
-    ends, texts = np.zeros(n + 1, np.int64), np.zeros(n, np.uint64)
-    out, cuts = np.empty(size * 6 if index else 64, np.uint8), np.zeros(n + 1, np.int64)
-    t, w = 0, 0
-    for p in range(n):
+    """Tokens of the posts from `p` on; returns the post that did not fit, tokens, bytes.
+
+    Arrays that are exchanged in a loop are counted at every turn, so growing is for the caller.
+    """
+    hashes, posts, starts, lengths, places, types = columns
+    cps, kinds, spans, more, more_spans = scratch
+    while p < len(offsets) - 1:
         first, last = offsets[p], offsets[p + 1]
         if last - first > MAX_BYTES:
             last = first + MAX_BYTES
             while data[last] & 0xC0 == 0x80:
                 last -= 1
-        m, loose = _fold(data, first, last, fold, pool, kind, mark, cps, kinds, spans)
+        m, loose = _fold(data, first, last, folds, cps, kinds, spans)
         if loose:
-            m = _compose(m, mark, kind, split_from, split_into, pool, pair, composed,
-                         cps, kinds, spans, more, more_spans)  # fmt: skip
+            m = _compose(m, folds, splits, cps, kinds, spans, more, more_spans)
         k = _scan(cps, kinds, m, found)
-        if t + k > len(hashes):  # all at once: exchanging an array costs, even for itself
-            hashes, posts, starts = _grown(hashes, t, k), _grown(posts, t, k), _grown(starts, t, k)
-            lengths, places = _grown(lengths, t, k), _grown(places, t, k)
-            types = _grown(types, t, k)
         w = w if index else 0
-        if w + 8 * m + 8 * k > len(out):
-            out = _grown(out, w, 8 * m + 8 * k)
+        if t + k > len(hashes) or w + 8 * m + 8 * k > len(out):
+            return p, t, w
         w0, whole = w, SEED
         for x in range(k):
             i, j, what = found[x, 0], found[x, 1], found[x, 2]
@@ -419,7 +399,65 @@ def scan_posts(
             t += 1
         ends[p + 1], cuts[p + 1] = t, w
         texts[p] = finish(whole) if whole != SEED else np.uint64(0)
-    return (
-        hashes[:t].copy(), posts[:t].copy(), starts[:t].copy(), lengths[:t].copy(),
-        places[:t].copy(), types[:t].copy(), ends, texts, out[:w].copy(), cuts,
-    )  # fmt: skip
+        p += 1
+    return p, t, w
+
+
+@njit(inline="always")
+def _grown(a: Array, used: int, size: int) -> Array:
+    """A copy of that size."""
+    b = np.empty(size, a.dtype)
+    b[:used] = a[:used]
+    return b
+
+
+@njit(cache=True, nogil=True)
+def scan_posts(offsets: Array, data: Array, folds: Arrays, splits: Arrays, index: bool) -> Scalar:
+    """Tokens of every row, in the order of the fields of `Tokens`, then index bytes and offsets.
+
+    Args:
+        offsets: Of the texts …
+        data: … in these bytes.
+        folds: The first four of `unicode_tables.Tables`.
+        splits: The others.
+        index: Whether to keep the bytes.
+    """
+    n, longest = len(offsets) - 1, 0
+    for p in range(n):
+        longest = max(longest, min(offsets[p + 1] - offsets[p], MAX_BYTES))
+    room = longest * (_WIDEST // 3) + 8
+    scratch = (
+        np.empty(room, np.int32),
+        np.empty(room, np.uint8),
+        np.empty((room, 2), np.int32),
+        np.empty(room * _SPLIT, np.int32),
+        np.empty((room * _SPLIT, 2), np.int32),
+    )
+    found = np.empty((2 * room, 4), np.int32)
+    size = (offsets[n] - offsets[0]) // 5 + 64
+    columns = (
+        np.empty(size, np.uint64),
+        np.empty(size, np.uint32),
+        np.empty(size, np.uint32),
+        np.empty(size, np.uint32),
+        np.empty(size, np.uint32),
+        np.empty(size, np.uint8),
+    )
+    ends, texts = np.zeros(n + 1, np.int64), np.zeros(n, np.uint64)
+    out, cuts = np.empty(size * 6 if index else 64, np.uint8), np.zeros(n + 1, np.int64)
+    p, t, w = 0, 0, 0
+    while True:
+        p, t, w = _some(p, t, w, offsets, data, folds, splits, scratch, found, columns, ends,
+                        texts, out, cuts, index)  # fmt: skip
+        h, post, start, length, place, kind = columns
+        if p == n:
+            return (
+                h[:t].copy(), post[:t].copy(), start[:t].copy(), length[:t].copy(),
+                place[:t].copy(), kind[:t].copy(), ends, texts, out[:w].copy(), cuts,
+            )  # fmt: skip
+        size = 2 * (t + 2 * room)
+        columns = (
+            _grown(h, t, size), _grown(post, t, size), _grown(start, t, size),
+            _grown(length, t, size), _grown(place, t, size), _grown(kind, t, size),
+        )  # fmt: skip
+        out = _grown(out, w, 2 * (w + 24 * room))

@@ -54,6 +54,7 @@ tokens of the text there lie at most twice as many in the index as in `position`
 A token's hash is `hashing.hash_text` of its index form.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -120,7 +121,7 @@ def tokenize(texts: pl.Series, *, index: bool) -> Tokens:
         index: Make the index form too.
     """
     offsets, data = buffers(texts)
-    found = scan_posts(offsets, data, *tables(), index)
+    found = scan_posts(offsets, data, tables()[:4], tables()[4:], index)
     if index:
         form = strings(found[9], found[8], name="index")
     else:
@@ -139,8 +140,13 @@ def terms_of(texts: Sequence[str]) -> list[list[str]]:
     return result
 
 
-@lru_cache(maxsize=4096)
+_SIMPLE: Final = re.compile(r" *(?:{0}(?: +{0})* *)?".format("[#@$]?[A-Za-z][A-Za-z0-9_]*"))
+
+
+@lru_cache(maxsize=65536)
 def _terms(text: str) -> tuple[str, ...]:
+    if _SIMPLE.fullmatch(text):  # what most terms are is not worth a call of the kernel
+        return tuple(text.lower().split())
     return tuple(terms_of([text])[0])
 
 

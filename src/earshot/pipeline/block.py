@@ -97,8 +97,8 @@ def join(parts: Sequence[Blocks]) -> Blocks:
     if not parts:
         return none()
     many: dict[str, NDArray[Any]] = {}
-    for name, start in (("row_end", 0), ("pair_end", 0), ("text_end", 0)):
-        many[name] = _chain([getattr(part, name) for part in parts], start)
+    for name in ("row_end", "pair_end", "text_end"):
+        many[name] = _chain([getattr(part, name) for part in parts])
     for name in ("counts", "registers", "facet", "key", "text"):
         many[name] = np.concatenate([getattr(part, name) for part in parts])
     many["value"] = _shifted([p.value for p in parts], [len(p.facet) for p in parts])
@@ -134,17 +134,13 @@ def pick(blocks: Blocks, keep: NDArray[np.bool_]) -> Blocks:
 
 
 def _replace(blocks: Blocks, parts: tuple[NDArray[Any], ...]) -> Blocks:
-    return Blocks(
-        *parts, blocks.facet, blocks.key, blocks.text_end, blocks.text, blocks.authors
-    )
+    return Blocks(*parts, blocks.facet, blocks.key, blocks.text_end, blocks.text, blocks.authors)
 
 
-def _chain(ends: list[I64], start: int) -> I64:
+def _chain(ends: list[I64]) -> I64:
     """Ends of spans that lie behind each other."""
-    chained = [np.array([start], np.int64)]
-    for end in ends:
-        chained.append(end[1:] - end[0] + chained[-1][-1])
-    return np.concatenate(chained)
+    sizes = np.concatenate([np.zeros(1, np.int64), *(np.diff(end) for end in ends)])
+    return np.cumsum(sizes)
 
 
 def _shifted(numbers: list[NDArray[Any]], sizes: list[int]) -> NDArray[Any]:

@@ -156,7 +156,8 @@ def hiding(events: pl.DataFrame, rows: pl.DataFrame, state: State) -> pl.DataFra
     if said.is_empty() and not had["hidden"].any():
         return empty(pl.Schema({"key": pl.String, "hidden": pl.Boolean}))
     seen = _history(rows, had)
-    entries = [_of_posts(said, seen), _of_authors(said, seen), _of_creates(seen)]
+    before = had.select(key=key(), record=pl.lit(ALWAYS, pl.Int64), hidden="hidden")
+    entries = [before, _of_posts(said, seen), _of_authors(said, seen), _of_creates(seen)]
     return (
         pl.concat(entries)
         .sort("record", maintain_order=True)

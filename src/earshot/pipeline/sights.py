@@ -31,7 +31,7 @@ def sights(decoded: Decoded, records: pl.DataFrame, state: State, deaths: pl.Dat
     Returns:
         CARRIED, `key`, `author_key`, `version`, `received_at`, `offset`, `event_time`; `row` within
         `decoded.posts`; `dead` (the record that deletes the post, ALWAYS: deleted before, or
-        null); `known`, `had_consumed`; and
+        null); `known`, `stored`, `had_consumed`: before the batch; and
 
         * `alive`: neither the post nor its author was deleted before this sight;
         * `first`: the first sight of a post that was not known before;
@@ -55,14 +55,18 @@ def sights(decoded: Decoded, records: pl.DataFrame, state: State, deaths: pl.Dat
 
 
 def _with_state(rows: pl.DataFrame, state: State) -> pl.DataFrame:
-    """Add `known` and `had_consumed`; tombstones are no knowledge."""
-    had = state.posts.filter(~pl.col("tombstone"))
-    if had.is_empty():
-        return rows.with_columns(known=pl.lit(value=False), had_consumed=pl.lit(value=False))
-    had = had.select(key=key(), known=pl.lit(value=True), had_consumed="consumed")
-    return rows.join(had, on="key", how="left", maintain_order="left").with_columns(
-        pl.col("known", "had_consumed").fill_null(value=False)
+    """Add `known`, `stored`, `had_consumed`; tombstones are no knowledge."""
+    had = state.posts.filter(~pl.col("tombstone")).select(
+        key=key(),
+        known=pl.lit(value=True),
+        stored=pl.col("event_time").is_not_null(),
+        had_consumed="consumed",
     )
+    names = had.columns[1:]
+    if had.is_empty():
+        return rows.with_columns(pl.lit(value=False).alias(c) for c in names)
+    found = rows.join(had, on="key", how="left", maintain_order="left")
+    return found.with_columns(pl.col(names).fill_null(value=False))
 
 
 def _with_deaths(rows: pl.DataFrame, deaths: pl.DataFrame) -> pl.DataFrame:

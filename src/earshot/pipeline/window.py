@@ -9,7 +9,7 @@ import polars as pl
 from numba import njit
 from numpy.typing import NDArray
 
-from earshot.model.schema import TIME
+from earshot.model.schema import COUNTERS, TIME
 from earshot.model.tokens import tokenize
 from earshot.pipeline.block import Blocks, join, merge, none
 from earshot.pipeline.facets import NEEDED, Facets, document, facets
@@ -52,7 +52,9 @@ def window(posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights) -> Win
         One window for every (minute, source, rule) that a post or a score falls into; rule 0
         has all posts.
     """
-    carriers = pl.concat([_of_posts(counts(posts), weights), _of_observed(counts(observed), weights)])
+    carriers = pl.concat(
+        [_of_posts(counts(posts), weights), _of_observed(counts(observed), weights)]
+    )
     if carriers.height == 0:
         return Windows(pl.DataFrame(schema=KEYS), none())
     found = facets(carriers, tokenize(document(carriers), index=True))
@@ -66,6 +68,13 @@ def window(posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights) -> Win
         carriers["score"].to_numpy(), keys.height, len(found.facet),
     )  # fmt: skip
     return Windows(keys, _sketched(_blocks(parts, found, authors)))
+
+
+def unobserved(posts: pl.DataFrame) -> pl.DataFrame:
+    """No observations, in the columns that `window` takes; `posts` lends STORED + `rules`."""
+    more = {"minute": TIME, "base": pl.Boolean}
+    more |= {f"{when}_{c}": pl.Int64 for when in ("seen", "before") for c in COUNTERS}
+    return posts.clear().with_columns(pl.lit(None, t).alias(c) for c, t in more.items())
 
 
 def roll(parts: Sequence[Windows], width: int) -> Windows:

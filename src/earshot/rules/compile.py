@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from earshot.clock import micros
-from earshot.model.hashing import hash_strings, hash_text
+from earshot.model.hashing import buffers, hash_strings, hash_text
 from earshot.model.rule import RuleVersion
 from earshot.model.tokens import is_unspaced, terms_of
 from earshot.rules import match_kernel as op
@@ -39,21 +39,24 @@ FOREVER: Final = np.iinfo(np.int64).max
 class Expressions:
     """Compiled expressions, numbered in the order given; arrays as the kernel takes them."""
 
-    keys: NDArray[np.uint64]
-    values: NDArray[np.int32]
-    anchor_ends: NDArray[np.int64]
-    anchors: NDArray[np.int32]
-    always: NDArray[np.int32]
-    """Expressions that no term calls for: they are tried on every post."""
-    code_ends: NDArray[np.int64]
-    codes: NDArray[np.uint8]
-    arguments: NDArray[np.int32]
+    table: tuple[
+        NDArray[np.uint64],
+        NDArray[np.int32],
+        NDArray[np.int64],
+        NDArray[np.int32],
+        NDArray[np.int32],
+    ]
+    """Terms (keys, values); the expressions that each calls for (ends, numbers); those that no
+    term calls for: they are tried on every post."""
+    programs: tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int32]]
+    """Ends by expression, codes, arguments."""
     depth: int
-    pattern_ends: NDArray[np.int64]
-    pattern_terms: NDArray[np.uint64]
-    spans: NDArray[np.int64]
+    patterns: tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]
+    """Ends by pattern, hashes of terms, spans; -1 is a phrase."""
     prefix_lengths: int
     """Bit n: a prefix of n characters occurs."""
+    sieve: NDArray[np.uint8]
+    """Of the prefixes, see `match_kernel.sieved`."""
     single: tuple[str, ...]
     """Features that occur, see `fields.SINGLE`."""
     domains: bool
@@ -71,6 +74,7 @@ class CompiledRules:
     version_ends: NDArray[np.int64]
     """Versions of expression e are `versions[version_ends[e]:version_ends[e + 1]]`."""
     versions: NDArray[np.int64]
+    """Places in the next four, which are in order of rule and version."""
     rule: NDArray[np.int64]
     version: NDArray[np.int64]
     active_from: NDArray[np.int64]
@@ -86,6 +90,7 @@ def compile_rules(versions: Sequence[RuleVersion]) -> CompiledRules:
     Raises:
         RuleSyntaxError: A rule cannot be read (it was checked when it was saved).
     """
+    versions = sorted(versions, key=lambda v: (v.rule, v.version))
     numbers: dict[Node, int] = {}
     of = np.array([numbers.setdefault(parse(v.text), len(numbers)) for v in versions], np.int64)
     order = np.argsort(of, kind="stable")
@@ -146,7 +151,8 @@ class _Builder:
     columns: dict[Column, int] = field(default_factory=dict)
     single: set[str] = field(default_factory=set)
     parts: dict[str, dict[str, None]] = field(default_factory=dict)
-    lengths: int = 0
+    prefixes: dict[str, int] = field(default_factory=dict)
+    keys: list[int] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
     arguments: list[int] = field(default_factory=list)
     code_ends: list[int] = field(default_factory=lambda: [0])
@@ -164,7 +170,9 @@ class _Builder:
         self.anchors.append(None if anchor is None else anchor[0])
         self.code_ends.append(len(self.codes))
 
-    def emit(self, node: Node, depth: int) -> Anchor | None:
+    def emit(  # noqa: PLR0911 - one for each kind of node
+        self, node: Node, depth: int
+    ) -> Anchor | None:
         """Append the program of `node`; None: posts without any term may match."""
         self.deepest = max(self.deepest, depth + 2)
         match node:
@@ -178,7 +186,8 @@ class _Builder:
             case Or(parts):
                 return _union(self.emit_all(parts, op.OR, depth))
             case Range() | Sample():
-                return self.column(node)
+                self.column(node)
+                return None
             case Field():
                 return self.field(node, depth)
             case Word(text) | Phrase(text):
@@ -207,6 +216,7 @@ class _Builder:
         """The number of the term with this hash."""
         if (number := self.terms.setdefault(key, len(self.often))) == len(self.often):
             self.often.append(often)
+            self.keys.append(key)
         return number
 
     def term(self, number: int) -> Anchor:
@@ -217,8 +227,10 @@ class _Builder:
         return self.number(self.hashes[token], how_often(token))
 
     def prefix(self, start: str) -> int:
-        self.lengths |= 1 << len(start)
-        return self.number(hash_text(start + chr(op.PREFIX_MARK)), 4 * how_often(start))
+        if (number := self.prefixes.get(start)) is None:
+            key = hash_text(start + chr(op.PREFIX_MARK))
+            number = self.prefixes[start] = self.number(key, 4 * how_often(start))
+        return number
 
     def last(self, token: str) -> int:
         """A single character of an unspaced script is found anywhere in a run."""
@@ -235,8 +247,7 @@ class _Builder:
         return self.pattern([self.last(t) for t in several], distance + len(several) - 1)
 
     def pattern(self, numbers: list[int], span: int) -> Anchor:
-        keys = list(self.terms)
-        found = (span, tuple(keys[n] for n in numbers))
+        found = (span, tuple(self.keys[n] for n in numbers))
         self.code(op.PATTERN, self.patterns.setdefault(found, len(self.patterns)))
         rarest = min(numbers, key=lambda n: self.often[n])
         return [rarest], self.often[rarest]
@@ -246,7 +257,8 @@ class _Builder:
 
     def field(self, node: Field, depth: int) -> Anchor | None:
         if (keys := features_of(node)) is None:
-            return self.column(node)
+            self.column(node)
+            return None
         if node.name in {"from", "to"}:
             names = ("handle", "author") if node.name == "from" else ("to_handle", "to_author")
             self.single.update(names)
@@ -264,12 +276,13 @@ class _Builder:
 
     def finish(self) -> Expressions:
         """The tables."""
-        keys, values = _table(list(self.terms))
+        keys, values = _table(self.keys)
         called: list[list[int]] = [[] for _ in self.terms]
         for number, anchor in enumerate(self.anchors):
             for t in anchor or ():
                 called[t].append(number)
         anchor_ends, anchors = _rows(called)
+        always = [i for i, a in enumerate(self.anchors) if a is None]
         patterns = list(self.patterns)
         pattern_ends, pattern_terms = _rows([terms for _, terms in patterns], np.uint64)
         texts = tuple(
@@ -278,19 +291,16 @@ class _Builder:
             if name in TEXTS
         )
         return Expressions(
-            keys=keys,
-            values=values,
-            anchor_ends=anchor_ends,
-            anchors=anchors,
-            always=np.array([i for i, a in enumerate(self.anchors) if a is None], np.int32),
-            code_ends=np.array(self.code_ends, np.int64),
-            codes=np.array(self.codes, np.uint8),
-            arguments=np.array(self.arguments, np.int32),
+            table=(keys, values, anchor_ends, anchors, np.array(always, np.int32)),
+            programs=(
+                np.array(self.code_ends, np.int64),
+                np.array(self.codes, np.uint8),
+                np.array(self.arguments, np.int32),
+            ),
             depth=self.deepest,
-            pattern_ends=pattern_ends,
-            pattern_terms=pattern_terms,
-            spans=np.array([span for span, _ in patterns], np.int64),
-            prefix_lengths=self.lengths,
+            patterns=(pattern_ends, pattern_terms, np.array([s for s, _ in patterns], np.int64)),
+            prefix_lengths=sum({1 << len(start) for start in self.prefixes}),
+            sieve=op.sieved(*buffers(pl.Series(list(self.prefixes), dtype=pl.String))),
             single=tuple(sorted(self.single)),
             domains="domain" in self.parts,
             urls=tuple(self.parts.get("url", ())),
@@ -320,8 +330,8 @@ def _table(hashes: list[int]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
 
 
 def _rows(
-    rows: Sequence[Sequence[int]], kind: type[np.generic] = np.int32
-) -> tuple[NDArray[np.int64], NDArray[np.generic]]:
+    rows: Sequence[Sequence[int]], kind: type[Any] = np.int32
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Ragged rows as ends and values."""
     ends = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(r) for r in rows], out=ends[1:])

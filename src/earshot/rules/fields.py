@@ -79,7 +79,8 @@ def url_features(posts: pl.DataFrame, parts: Sequence[str]) -> pl.DataFrame:
         .filter(pl.col("url").list.len() > 0)
         .explode("url")
         .select(
-            "post", part=pl.col("url").str.to_lowercase().str.extract_many(parts, overlapping=True)
+            "post",
+            part=pl.col("url").str.to_lowercase().str.extract_many(list(parts), overlapping=True),
         )
         .filter(pl.col("part").list.len() > 0)
         .explode("part")

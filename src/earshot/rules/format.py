@@ -34,7 +34,7 @@ def _within(part: Node, grouped: type | object) -> str:
     return f"({text})" if isinstance(part, grouped) else text  # type: ignore[arg-type]
 
 
-def _leaf(node: Leaf) -> str:
+def _leaf(node: Leaf) -> str:  # noqa: PLR0911 - one for each kind
     match node:
         case Word(text):
             return text

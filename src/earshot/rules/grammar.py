@@ -14,23 +14,31 @@ else is compared without regard to case, accents count. "-" stands directly befo
 a group included.
 
 **Words** are tokens of `earshot.model.tokens` in a post's title, text and hashtags. A word that is
-several tokens (`e-mail`, `日本語`) is a phrase. A single character of Han, Kana, Thai, Lao, Khmer or
-Burmese (also as the last of a phrase) is found anywhere in a run. `"a b"~5`: in any order, with at
-most 5 other tokens between them all. `pre*`: a token that begins so; for the unspaced scripts, as
-the word without `*`. A bare word also finds its #tag; `#tag`, `@name`, `$cash` only themselves.
+several tokens (`e-mail`, `日本語`) is a phrase. A single character of Han, Kana, Thai, Lao, Khmer
+or Burmese (also as the last of a phrase) is found anywhere in a run. `"a b"~5`: in any order, with
+at most 5 other tokens between them all. `pre*`: a token that begins so; for the unspaced scripts,
+as the word without `*`. A bare word also finds its #tag; `#tag`, `@name`, `$cash` only themselves.
 
 **Fields** (what is unknown matches nothing; `-` of it matches):
 
-    from:        author's handle (with or without @) or id        to:      the same of the one answered
-    domain:      a link's domain or a domain above it             url:     part of a link, as written or expanded
-    lang:        primary language (the network's, else found)     country: two letters
-    source:      network                                          place:   words in the place's name
-    conversation: id                                              channel: forum, group, instance
-    bio:         words in the author's profile                    has:     see HAS; is: see IS
-    sample:      percent of all posts, 1 to 100                   followers: likes: reposts: replies:
-                                                                  quotes: views: score: n, a..b, a.., ..b, >=a
-    sentiment: emotion: entity: min_confidence:                   *late*: what enrichment finds; they
-                                                                  match nothing until a post is enriched
+    from:          the author's handle (with or without @) or id
+    to:            the same of the author who is answered
+    domain:        a link's domain or a domain above it
+    url:           part of a link, as written, expanded or canonical
+    lang:          primary language: what the network says, else what was found
+    country:       two letters
+    place:         words in the place's name
+    source:        network
+    conversation:  id
+    channel:       forum, group, instance
+    bio:           words in the author's profile
+    has:           see HAS
+    is:            see IS; a post can be a reply and a quote at once
+    sample:        percent of all posts, 1 to 100, always the same ones
+    followers: likes: reposts: replies: quotes: views: score:
+                   n (exactly), a..b, a.., ..b, >=a, >a, <=b, <b
+    sentiment: emotion: entity: min_confidence:
+                   *late*, what enrichment finds: they match nothing until a post is enriched
 """
 
 from typing import Final, NamedTuple

@@ -33,17 +33,19 @@ def match(compiled: CompiledRules, posts: pl.DataFrame, tokens: Tokens) -> pl.Da
     first = compiled.version_ends[expression]
     many = compiled.version_ends[expression + 1] - first
     within = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
-    version = compiled.versions[np.repeat(first, many) + within]
+    place = compiled.versions[np.repeat(first, many) + within]
     post = np.repeat(post, many)
     received = posts["received_at"].to_physical().fill_null(0).to_numpy()[post]
-    active = received >= compiled.active_from[version]
-    active &= received < compiled.active_until[version]
+    active = received >= compiled.active_from[place]
+    active &= received < compiled.active_until[place]
+    order = np.sort(post[active].astype(np.int64) << 32 | place[active])
+    place = order & 0xFFFFFFFF
     found = {
-        "post": post[active],
-        "rule": compiled.rule[version[active]],
-        "rule_version": compiled.version[version[active]],
+        "post": order >> 32,
+        "rule": compiled.rule[place],
+        "rule_version": compiled.version[place],
     }
-    return pl.DataFrame(found, schema=HITS).sort("post", "rule", "rule_version")
+    return pl.DataFrame(found).cast(HITS)
 
 
 def matches(node: Node, posts: pl.DataFrame, tokens: Tokens) -> NDArray[np.bool_]:
@@ -62,6 +64,7 @@ def evaluate(
     compiled: Expressions, posts: pl.DataFrame, tokens: Tokens
 ) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
     """(post, expression) of every match, by post."""
+    posts = posts.rechunk()  # many small chunks make every step slow
     several, several_ends = _several(compiled, posts)
     single = single_features(posts, compiled.single)
     return _run(compiled, tokens, single, (several, several_ends), columns(posts, compiled.columns))
@@ -74,15 +77,17 @@ def _run(
     several: tuple[NDArray[np.uint64], NDArray[np.int64]],
     truths: NDArray[np.bool_],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-    more, more_places, more_ends = _prefixes(compiled, tokens)
     found: tuple[NDArray[np.uint32], NDArray[np.int32]] = run(
-        tokens.hash, tokens.position, tokens.ends,
-        more, more_places, more_ends,
-        single, *several, truths,
-        compiled.keys, compiled.values, compiled.anchor_ends, compiled.anchors, compiled.always,
-        compiled.code_ends, compiled.codes, compiled.arguments, compiled.depth,
-        compiled.pattern_ends, compiled.pattern_terms, compiled.spans,
-    )  # fmt: skip
+        (tokens.hash, tokens.position, tokens.ends),
+        _prefixes(compiled, tokens),
+        single,
+        *several,
+        truths,
+        compiled.table,
+        compiled.programs,
+        compiled.depth,
+        compiled.patterns,
+    )
     return found
 
 
@@ -92,14 +97,12 @@ def _prefixes(
     if not compiled.prefix_lengths or not len(tokens.hash):
         return *_NOTHING, np.zeros(len(tokens.ends), np.int64)
     if not tokens.indexed:
-        raise UsageError(
-            "a prefix cannot be matched on tokens without their index form",
-            hint="call tokenize(…, index=True)",
-        )
+        message = "a prefix cannot be matched on tokens without their index form"
+        raise UsageError(message, hint="call tokenize(…, index=True)")
     offsets, data = buffers(tokens.index)
-    lengths, ends = compiled.prefix_lengths, tokens.ends
+    ends, lengths, sieve = tokens.ends, compiled.prefix_lengths, compiled.sieve
     found: tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.int64]] = prefix_hits(
-        ends, tokens.position, offsets, data, lengths, compiled.keys, compiled.values
+        ends, tokens.position, offsets, data, lengths, sieve, *compiled.table[:2]
     )
     return found
 

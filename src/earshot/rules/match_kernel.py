@@ -5,18 +5,20 @@ addressing, 0 = free) and stamped; each stamped term names the expressions whose
 those are verified by running their postfix programs over stamps, patterns and columns.
 Rules about long functions and lists of parameters do not fit kernels.
 """
-# ruff: noqa: PLR0912, PLR0913, PLR0915, PLR0917
+# ruff: noqa: PLR0912, PLR0913, PLR0917
 
 from typing import Final
 
 import numpy as np
 from numba import njit
 
-from earshot.model.hashing import SEED, Array, Scalar, finish, step
+from earshot.model.hashing import SEED, Array, Arrays, Scalar, finish, step
 
-TERM, PATTERN, COLUMN, NOT, AND, OR, FALSE = range(7)
+TERM, PATTERN, COLUMN, NOT, AND, OR = range(6)
 PREFIX_MARK: Final = 0x1E
 """Behind the text of a prefix when it is hashed, so that it differs from the word."""
+SIEVE_BITS: Final = 17
+"""A bit map of 16 kB, to ask the large table only for what is nearly always in it."""
 
 
 @njit(inline="always")
@@ -32,9 +34,22 @@ def _find(keys: Array, values: Array, key: Scalar) -> Scalar:
 
 
 @njit(cache=True, nogil=True)
+def sieved(offsets: Array, data: Array) -> Array:
+    """The sieve of these prefixes: one bit each, by the hash before it is finished."""
+    sieve = np.zeros(1 << (SIEVE_BITS - 3), np.uint8)
+    for row in range(len(offsets) - 1):
+        h = SEED
+        for i in range(offsets[row], offsets[row + 1]):
+            h = step(h, data[i])
+        bit = step(h, PREFIX_MARK) >> np.uint64(64 - SIEVE_BITS)
+        sieve[bit >> np.uint64(3)] |= np.uint8(1) << (bit & np.uint64(7))
+    return sieve
+
+
+@njit(cache=True, nogil=True)
 def prefix_hits(
-    ends: Array, positions: Array, offsets: Array, data: Array, lengths: int, keys: Array,
-    values: Array,
+    ends: Array, positions: Array, offsets: Array, data: Array, lengths: int, sieve: Array,
+    keys: Array, values: Array,
 ) -> Scalar:  # fmt: skip
     """The prefixes of tokens that are terms: (hash, position) of each, and their ends by post.
 
@@ -44,11 +59,13 @@ def prefix_hits(
         offsets: Of the index form of each post; its pieces are the tokens, in order …
         data: … and its bytes.
         lengths: Bit n is set where a prefix of n characters occurs in the rules.
+        sieve: Bits of the prefixes' hashes, see `sieved`.
         keys: Table of terms.
         values: The same.
     """
     n, w = len(ends) - 1, 0
-    hashes, places = np.empty(256, np.uint64), np.empty(256, np.uint32)
+    room = offsets[n] - offsets[0]  # one for each character at most; what is not used costs nothing
+    hashes, places = np.empty(room, np.uint64), np.empty(room, np.uint32)
     last = np.zeros(n + 1, np.int64)
     for p in range(n):
         i, t = offsets[p], ends[p]
@@ -62,11 +79,12 @@ def prefix_hits(
                     i += 1
                 m += 1
                 if m < 63 and (lengths >> m) & 1:
-                    key = finish(step(h, PREFIX_MARK))
+                    marked = step(h, PREFIX_MARK)
+                    bit = marked >> np.uint64(64 - SIEVE_BITS)
+                    if not (sieve[bit >> np.uint64(3)] >> (bit & np.uint64(7))) & np.uint64(1):
+                        continue
+                    key = finish(marked)
                     if _find(keys, values, key) >= 0:
-                        if w == len(hashes):
-                            hashes = np.concatenate((hashes, np.empty(w, np.uint64)))
-                            places = np.concatenate((places, np.empty(w, np.uint32)))
                         hashes[w], places[w] = key, positions[t]
                         w += 1
             i += 1
@@ -110,7 +128,7 @@ def _near(
     hashes: Array, places: Array, a: int, b: int, more: Array, more_places: Array, c: int, d: int,
     terms: Array, span: int, seen: Array,
 ) -> bool:  # fmt: skip
-    """Whether there is one of each term within `span` positions: the newest of each, in one pass."""
+    """Whether one of each term lies within `span` positions: the newest of each, in one pass."""
     many = len(terms)
     seen[:many] = -1
     while a < b or c < d:
@@ -134,35 +152,71 @@ def _near(
 
 
 @njit(cache=True, nogil=True)
-def run(
-    hashes: Array, places: Array, ends: Array,  # tokens
-    more: Array, more_places: Array, more_ends: Array,  # prefix hits
-    single: Array, several: Array, several_ends: Array, columns: Array,  # fields
-    keys: Array, values: Array, anchor_ends: Array, anchors: Array, always: Array,  # table
-    code_ends: Array, codes: Array, arguments: Array, depth: int,  # programs
-    pattern_ends: Array, pattern_terms: Array, spans: Array,  # patterns; span -1: a phrase
+def _verify(
+    p: int, r: int, tokens: Arrays, stamp: Array, columns: Array, programs: Arrays, patterns: Arrays,
+    seen: Array, stack: Array,
 ) -> Scalar:  # fmt: skip
-    """(post, expression) of every match, by post; within a post in no order."""
-    n, many = len(ends) - 1, len(code_ends) - 1
-    stamp, tried = np.full(len(anchor_ends), -1, np.int32), np.full(many, -1, np.int32)
-    hit, stack = np.empty(len(anchor_ends), np.int32), np.empty(depth + 1, np.bool_)
-    longest = 1
-    for f in range(len(spans)):
-        longest = max(longest, pattern_ends[f + 1] - pattern_ends[f])
-    seen = np.empty(longest, np.int64)
-    out_post, out_rule, w = np.empty(1024, np.uint32), np.empty(1024, np.int32), 0
-    for p in range(n):
-        a, b, c, d = ends[p], ends[p + 1], more_ends[p], more_ends[p + 1]
-        e, f, hits = several_ends[p], several_ends[p + 1], 0
-        for j in range((b - a) + (d - c) + (f - e) + len(single)):
-            if j < b - a:
-                key = hashes[a + j]
-            elif j < b - a + d - c:
-                key = more[c + j - (b - a)]
-            elif j < b - a + d - c + f - e:
-                key = several[e + j - (b - a) - (d - c)]
+    """Whether post `p`, whose terms are stamped, meets expression `r`: runs its program."""
+    hashes, places, a, b, more, more_places, c, d = tokens
+    code_ends, codes, arguments = programs
+    pattern_ends, pattern_terms, spans = patterns
+    top = 0
+    for z in range(code_ends[r], code_ends[r + 1]):
+        code, g = codes[z], arguments[z]
+        if code == TERM:
+            stack[top] = stamp[g] == p
+            top += 1
+        elif code == AND:
+            top -= 1
+            stack[top - 1] = stack[top - 1] and stack[top]
+        elif code == OR:
+            top -= 1
+            stack[top - 1] = stack[top - 1] or stack[top]
+        elif code == NOT:
+            stack[top - 1] = not stack[top - 1]
+        elif code == COLUMN:
+            stack[top] = columns[g, p]
+            top += 1
+        else:
+            parts = pattern_terms[pattern_ends[g] : pattern_ends[g + 1]]
+            if spans[g] < 0:
+                found = _phrase(hashes, places, a, b, more, more_places, c, d, parts)
             else:
-                key = single[j - (b - a) - (d - c) - (f - e), p]
+                found = _near(hashes, places, a, b, more, more_places, c, d, parts, spans[g], seen)
+            stack[top] = found
+            top += 1
+    return stack[0]
+
+
+@njit(cache=True, nogil=True)
+def _some(
+    first: int, w: int, tokens: Arrays, prefixes: Arrays, single: Array, several: Array,
+    several_ends: Array, columns: Array, table: Arrays, programs: Arrays, patterns: Arrays,
+    scratch: Arrays, out_post: Array, out_rule: Array,
+) -> Scalar:  # fmt: skip
+    """Match posts from `first` on; returns the post at which the output was full, and its size.
+
+    Arrays that are exchanged in a loop are counted at every turn, so growing is for the caller.
+    """
+    hashes, places, ends = tokens
+    more, more_places, more_ends = prefixes
+    keys, values, anchor_ends, anchors, always = table
+    stamp, tried, hit, seen, stack = scratch
+    for p in range(first, len(ends) - 1):
+        a, b, c, d = ends[p], ends[p + 1], more_ends[p], more_ends[p + 1]
+        words = hashes, places, a, b, more, more_places, c, d
+        e, hits, begin = several_ends[p], 0, w
+        more_at, several_at = b - a, b - a + d - c
+        single_at = several_at + several_ends[p + 1] - e
+        for j in range(single_at + len(single)):
+            if j < more_at:
+                key = hashes[a + j]
+            elif j < several_at:
+                key = more[c + j - more_at]
+            elif j < single_at:
+                key = several[e + j - several_at]
+            else:
+                key = single[j - single_at, p]
                 if key == 0:
                     continue
             t = _find(keys, values, key)
@@ -179,39 +233,54 @@ def run(
                 if tried[r] == p:
                     continue
                 tried[r] = p
-                top = 0
-                for z in range(code_ends[r], code_ends[r + 1]):
-                    code, g = codes[z], arguments[z]
-                    if code == TERM:
-                        stack[top] = stamp[g] == p
-                        top += 1
-                    elif code == AND:
-                        top -= 1
-                        stack[top - 1] = stack[top - 1] and stack[top]
-                    elif code == OR:
-                        top -= 1
-                        stack[top - 1] = stack[top - 1] or stack[top]
-                    elif code == NOT:
-                        stack[top - 1] = not stack[top - 1]
-                    elif code == COLUMN:
-                        stack[top] = columns[g, p]
-                        top += 1
-                    elif code == PATTERN:
-                        parts = pattern_terms[pattern_ends[g] : pattern_ends[g + 1]]
-                        if spans[g] < 0:
-                            found = _phrase(hashes, places, a, b, more, more_places, c, d, parts)
-                        else:
-                            found = _near(hashes, places, a, b, more, more_places, c, d, parts,
-                                          spans[g], seen)  # fmt: skip
-                        stack[top] = found
-                        top += 1
-                    else:
-                        stack[top] = False
-                        top += 1
-                if stack[0]:
+                if _verify(p, r, words, stamp, columns, programs, patterns, seen, stack):
                     if w == len(out_post):
-                        out_post = np.concatenate((out_post, np.empty(w, np.uint32)))
-                        out_rule = np.concatenate((out_rule, np.empty(w, np.int32)))
+                        return p, begin
                     out_post[w], out_rule[w] = p, r
                     w += 1
-    return out_post[:w].copy(), out_rule[:w].copy()
+    return len(ends) - 1, w
+
+
+@njit(cache=True, nogil=True)
+def run(
+    tokens: Arrays, prefixes: Arrays, single: Array, several: Array, several_ends: Array,
+    columns: Array, table: Arrays, programs: Arrays, depth: int, patterns: Arrays,
+) -> Scalar:  # fmt: skip
+    """(post, expression) of every match, by post; within a post in no order.
+
+    Args:
+        tokens: Hashes, positions, ends by post.
+        prefixes: The same of `prefix_hits`.
+        single: Features (features, posts), 0: none.
+        several: Features that a post may have several of …
+        several_ends: … by post.
+        columns: Truths (predicates, posts).
+        table: Keys and values of the terms; expressions by term, with ends; those to try always.
+        programs: Ends by expression, codes, arguments.
+        depth: Of the deepest program.
+        patterns: Ends, hashes, spans; a span of -1 is a phrase.
+    """
+    n, terms, many = len(tokens[2]) - 1, len(table[2]), len(programs[0]) - 1
+    longest = 1
+    for f in range(len(patterns[2])):
+        longest = max(longest, patterns[0][f + 1] - patterns[0][f])
+    scratch = (
+        np.full(terms, -1, np.int32),
+        np.full(many, -1, np.int32),
+        np.empty(terms, np.int32),
+        np.empty(longest, np.int64),
+        np.empty(depth + 1, np.bool_),
+    )
+    out_post, out_rule = np.empty(4 * n + 64, np.uint32), np.empty(4 * n + 64, np.int32)
+    p, w = 0, 0
+    while True:
+        p, w = _some(
+            p, w, tokens, prefixes, single, several, several_ends, columns, table, programs,
+            patterns, scratch, out_post, out_rule,
+        )  # fmt: skip
+        if p == n:
+            return out_post[:w].copy(), out_rule[:w].copy()
+        out_post = np.concatenate((out_post, np.empty_like(out_post)))
+        out_rule = np.concatenate((out_rule, np.empty_like(out_rule)))
+        scratch[0][:] = -1
+        scratch[1][:] = -1

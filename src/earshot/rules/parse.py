@@ -58,12 +58,9 @@ def parse(text: str) -> Node:
         RuleSyntaxError: It cannot be read; `at` and `length` say where, in characters.
     """
     if len(text) > MAX_LENGTH:
-        raise RuleSyntaxError(
-            f"the rule has {len(text)} characters; {MAX_LENGTH} are allowed",
-            at=MAX_LENGTH,
-            length=len(text) - MAX_LENGTH,
-            hint="split it into several rules",
-        )
+        rest = Piece("", text, MAX_LENGTH, len(text) - MAX_LENGTH)
+        message = f"the rule has {len(text)} characters; {MAX_LENGTH} are allowed"
+        raise _error(rest, message, "split it into several rules")
     return _Parser(text).rule()
 
 
@@ -74,9 +71,8 @@ def pieces(text: str) -> list[Piece]:
         kind = str(match.lastgroup)
         at, piece = match.start(), match[0]
         if kind == "quote":
-            raise RuleSyntaxError(
-                "this quote is not closed", at=at, length=len(text) - at, hint='add a " at the end'
-            )
+            rest = Piece("", text, at, len(text) - at)
+            raise _error(rest, "this quote is not closed", 'add a " at the end')
         if kind == "word" and piece in {"AND", "OR", "NOT"}:
             kind = piece
         if kind != "space":
@@ -92,11 +88,9 @@ class _Parser:
 
     def rule(self) -> Node:
         if not self.pieces:
-            raise RuleSyntaxError(
-                "the rule is empty",
-                length=len(self.text),
-                hint='write what to listen for, e.g. coffee "flat white" lang:en',
-            )
+            whole = Piece("", self.text, 0, len(self.text))
+            hint = 'write what to listen for, e.g. coffee "flat white" lang:en'
+            raise _error(whole, "the rule is empty", hint)
         node = self.any()
         if (piece := self.peek()) is not None:
             raise _error(piece, "there is no '(' that this ')' closes", "remove it")
@@ -185,7 +179,8 @@ def _leaf(piece: Piece) -> Node:
         raise _error(piece, "'*' may only stand at the end of a word", "write the beginning: demo*")
     tokens = terms(word)
     if not tokens:
-        raise _error(piece, f"'{word}' holds no word that can be found", "remove it")
+        hint = f'to find a link, write url:"{word}"' if "." in word else "remove it"
+        raise _error(piece, f"'{word}' holds no word that can be found", hint)
     if not starred:
         return Word(word)
     if len(tokens) > 1 and not all(map(is_unspaced, tokens)):

@@ -71,7 +71,7 @@ def _near(tokens: list[str], span: int) -> Plan:
     """Derived tokens lie between the others in the index: twice the span, and one at each end."""
     words = {t: _word(t) for t in tokens}
     near = tuple(t for t, query in words.items() if isinstance(query, Term))
-    queries = tuple(query for query in words.values() if not isinstance(query, Term))
+    queries: tuple[Query, ...] = tuple(q for q in words.values() if not isinstance(q, Term))
     if len(near) > 1:
         queries = (IndexNear(near, 2 * span + 2), *queries)
     elif near:

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -22,7 +22,6 @@ from websockets.asyncio.client import connect as dial
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from earshot import __version__
 from earshot.clock import from_micros, micros
 from earshot.errors import RetryableError, UsageError
 
@@ -33,13 +32,18 @@ SUBPROTOCOL: Final = Subprotocol("xrpc.v1.json")
 POSTS: Final = "app.bsky.feed.post"
 INTERACTIONS: Final = ("app.bsky.feed.like", "app.bsky.feed.repost", "app.bsky.graph.follow")
 DID: Final = re.compile(r"did:(plc:[a-z2-7]{24}|web:[A-Za-z0-9.:%-]+)")
-AGENT: Final = f"earshot/{__version__}"
+AGENT: Final = "earshot (self-hosted social listening)"
 MAX_DIDS: Final = 10_000
 MAX_FRAME: Final = 32 * 1024 * 1024
-QUEUE: Final = (1024, 256)
+QUEUE: Final = (256, 64)
 """Frames kept unread before the socket is left alone, and at which it is read again."""
 TIME_CURSOR: Final = 10**15
 """Cursors from here on are unix microseconds, below it sequence numbers of one instance."""
+
+
+Micros = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]
+"""Unix microseconds up to the year 9999: later ones are no times."""
+Seq = Annotated[int, msgspec.Meta(ge=0, lt=TIME_CURSOR)]
 
 
 class LineError(RetryableError):
@@ -72,10 +76,10 @@ class RefusedError(LineError):
 class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where to go on: exactly on the instance that numbered the event, by time on any other."""
 
-    us: int
+    us: Micros
     """When the event was witnessed, unix microseconds."""
     host: str = ""
-    seq: int | None = None
+    seq: Seq | None = None
     did: str = ""
     """Whose event it was: an inclusive resume must bring the very same event first."""
 
@@ -92,7 +96,7 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         try:
             return msgspec.json.decode(cursor, type=Position)
-        except msgspec.DecodeError as e:
+        except (msgspec.DecodeError, UnicodeError) as e:
             message = f"bluesky: the cursor {cursor[:80]!r} is not one of this source ({e})"
             raise UsageError(message, hint="start without a cursor") from e
 
@@ -193,7 +197,7 @@ class _Frame(msgspec.Struct, gc=False):
 
 class _Payload(msgspec.Struct, gc=False):
     type: str = msgspec.field(name="$type")
-    seq: int = -1
+    seq: Seq | None = None
     did: str = ""
     witnessed: dt.datetime | None = msgspec.field(name="witnessedAt", default=None)
     time: dt.datetime | None = None
@@ -202,7 +206,7 @@ class _Payload(msgspec.Struct, gc=False):
 
 class _Legacy(msgspec.Struct, gc=False):
     did: str
-    time_us: int
+    time_us: Micros
 
 
 class _Envelope(msgspec.Struct):
@@ -228,7 +232,7 @@ def _read_v2(frame: bytes, batch: Batch) -> None:
         batch.notices.append(payload.name)
         return
     moment = payload.witnessed or payload.time
-    if moment is None or moment.tzinfo is None or payload.seq < 0:
+    if moment is None or moment.tzinfo is None or payload.seq is None:
         message = "an event without seq or time"
         raise msgspec.ValidationError(message)
     batch.events.append(Event(bytes(head.payload), payload.did, moment, payload.seq))

@@ -94,7 +94,13 @@ class Route:
 
     @property
     def host(self) -> str:
+        """The host whose turn it is."""
         return self.options.hosts[self.turn]
+
+    def go_back(self) -> None:
+        """Start at the host that gave the position: only it can go on exactly."""
+        if self.position and self.position.host in self.options.hosts:
+            self.turn = self.options.hosts.index(self.position.host)
 
     def resume(self, version: Version) -> int | None:
         """The cursor to ask this host for; notes what was asked."""

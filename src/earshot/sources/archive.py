@@ -285,11 +285,11 @@ def _options(given: dict[str, Any]) -> Options:
 
 def _speed(given: object) -> float | None:
     """`max` is None; `10x`, `10` and 10.0 are 10."""
-    text = str(given).lower().removesuffix("x")
+    text = str(given).lower()
     if text in {"max", "none"}:
         return None
     try:
-        speed = float(text)
+        speed = float(text.removesuffix("x"))
     except ValueError:
         speed = 0.0
     if not 0 < speed < float("inf"):

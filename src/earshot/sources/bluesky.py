@@ -6,7 +6,7 @@
     bluesky:?host=ws://127.0.0.1:6008          another Jetstream
 
 A position is exact (`seq`) on the instance that numbered it and a time on every other, so a resume
-on the same instance repeats nothing, and one by time goes back `Options.rewind` seconds; what
+on the same instance repeats nothing, and one by time goes back `Timing.rewind` seconds; what
 comes twice has the same key and is counted once. A gap is reported only where a server could not
 go back as far as was asked.
 """
@@ -82,9 +82,9 @@ class Bluesky:
         timing = self._options.timing
         backoff = Backoff(timing.base, timing.cap, self._options.rng)
         route = Route(self._options, backoff, Position.parse(cursor) if cursor else None)
+        route.go_back()
         start = Position(us=micros(self._clock.now()))
         while True:
-            wait = 0.0
             try:
                 yield Chunk(state="connecting", detail=route.host)
                 async with self._line(route) as line, aclosing(self._follow(line, route)) as chunks:
@@ -192,7 +192,7 @@ async def _get(url: str, seconds: float) -> httpx2.Response | None:
             timeout=seconds, trust_env=not loopback(url), headers={"User-Agent": AGENT}
         ) as client:
             return await client.get(url)
-    except httpx2.TransportError:
+    except (httpx2.RequestError, httpx2.InvalidURL):
         return None
 
 

@@ -77,14 +77,16 @@ class Store(Protocol):
         self, blocks: Sequence[WindowBlock], *, clean: pl.DataFrame, at: dt.datetime
     ) -> None:
         """Replace blocks and take the DIRTY rows `clean` off the list, in one transaction, with a
-        `windows` change for what a page looks at (the start and width of each minute)."""
+        `windows` change for what a page looks at (the start and width of each minute).
+        """
 
     def dirty(self) -> pl.DataFrame:
         """DIRTY rows not yet cleaned, in order of minute; frozen minutes are never among them."""
 
     def retire(self, *, before: dt.datetime, max_bytes: int, at: dt.datetime) -> Retention:
         """Remove posts with `received_at` < `before`, then the oldest while larger than
-        `max_bytes`; count them as `expired`; drop what belongs to them; keep tombstones."""
+        `max_bytes`; count them as `expired`; drop what belongs to them; keep tombstones.
+        """
 
     def note(self, key: str, value: str) -> None:
         """Keep a small fact (engine state, metrics) beside the data."""
@@ -105,7 +107,8 @@ class Store(Protocol):
     ) -> pl.DataFrame:
         """STORED rows + `rules` (List(Int64)) that the index query finds, in order of
         (event_time, source, id); `after` is the last row of the page before. Posts of `rules`
-        (any of them) only, where given."""
+        (any of them) only, where given.
+        """
 
     def count(self, query: Query | None, span: Span, *, rules: Sequence[int] = ()) -> int:
         """How many rows `select` would give in all; exact."""
@@ -118,20 +121,24 @@ class Store(Protocol):
 
     def by_minute(self, minute: dt.datetime, source: str) -> pl.DataFrame:
         """STORED rows + `rules` whose event_time lies in this minute: hidden and merely embedded
-        ones included, for the engine to make a dirty minute again."""
+        ones included, for the engine to make a dirty minute again.
+        """
 
     def observed(self, minute: dt.datetime, source: str) -> pl.DataFrame:
         """STORED rows + `rules` of posts with an observation in this minute, with the counters
         seen (`seen_<counter>`), those seen last before (`before_<counter>`, null: never) and
-        `base`."""
+        `base`.
+        """
 
     def by_minutes(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """What `by_minute` gives for each of these DIRTY rows, all together, in pages of bounded
-        size; in any order, each row once."""
+        size; in any order, each row once.
+        """
 
     def observed_in(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """What `observed` gives for each of these DIRTY rows, with the column `minute` (TIME) it
-        was observed in, in pages of bounded size; in any order, each (post, minute) once."""
+        was observed in, in pages of bounded size; in any order, each (post, minute) once.
+        """
 
     def windows(
         self,
@@ -143,7 +150,8 @@ class Store(Protocol):
         rule: int | None,
     ) -> list[WindowBlock]:
         """Blocks with since <= start < until, in order of start; all sources where None, of
-        every rule (0 too) where None."""
+        every rule (0 too) where None.
+        """
 
     def series(
         self, *, width: int, since: dt.datetime, until: dt.datetime, source: str | None, rule: int

@@ -3,6 +3,7 @@
 All look-ups come before all writes: reading the full-text index between writes to it would make it
 write each time (a delete by key then costs ten times as much).
 """
+# ruff: noqa: S608 - SQL is put together from names of our own only
 
 from dataclasses import dataclass
 
@@ -11,21 +12,31 @@ import numpy as np
 import polars as pl
 
 from earshot.disk import rows
-from earshot.model.changes import KEY, Changes
+from earshot.model.changes import KEY, REMEMBERED, Changes
 from earshot.model.schema import COUNTERS, QUARANTINE, TIME
-from earshot.store._find import Filters, author_numbers, look_up, stored, tombs
-from earshot.store._keys import SLOTS, I64, U64, hashes, ordered, spots
-from earshot.store._names import name_stored, named, put_authors, scrub, spots_to_name
-from earshot.store._rows import AT_SPOTS, encoded, insert, numbers
-from earshot.store._schema import CONSUMED, HIDDEN
+from earshot.store._find import (
+    DELETED_AUTHOR,
+    NOT_POSTS,
+    Filters,
+    author_numbers,
+    look_up,
+    stored,
+    tombs,
+)
+from earshot.store._keys import I64, SLOTS, U64, Spots, hashes, ordered, spots
+from earshot.store._names import name_stored, named, put_authors, reindex, scrub, spots_to_name
+from earshot.store._rows import AT_SPOTS, encoded, insert, merged, numbers
+from earshot.store._schema import CONSUMED, FLAGS, HIDDEN
 
 
 @dataclass(slots=True)
 class Applied:
     """What a batch did, as the filters and the change feed need to know it."""
 
-    posts: pl.DataFrame
-    """STORED rows written, with `spot` and `replaced` (Boolean: the key was stored before)."""
+    new: pl.Series
+    """Spots of posts that were not there before, but hidden ones."""
+    hits: pl.DataFrame
+    """HIT with `spot`: of the posts that were written."""
     removed: pl.DataFrame
     """KEY: no longer to be shown."""
     changed: pl.DataFrame
@@ -47,53 +58,68 @@ def apply(db: apsw.Connection, filters: Filters, changes: Changes, at: int) -> A
         at: Now, in µs.
     """
     put_authors(db, changes.authors)
-    asked = [changes.posts, changes.tombstones, changes.flags, changes.scrubbed]
-    asked.append(changes.observations)
-    keys = pl.concat([f.select(KEY.names()) for f in asked]).unique()
-    known = stored(db, keys, filters.keys)
+    known = _known(db, filters, changes)
     posts = named(db, filters, _without_deleted(db, filters, changes), changes.authors)
     nameless = spots_to_name(db, changes.authors)
 
-    gone = known.join(changes.tombstones, on=KEY.names(), how="semi")
-    remove(db, gone["spot"].to_numpy(), belongings=True)
+    gone = known.at(changes.tombstones)["spot"].to_numpy()
+    remove(db, gone, belongings=True)
     posts = _put_posts(db, posts, known)
-    _put_hits(db, posts, changes.hits)
-    known = pl.concat([known.join(posts, on=KEY.names(), how="anti"), posts.select(known.columns)])
-    known = known.join(gone, on="spot", how="anti")
-    _flag(db, changes.flags, known)
-    scrubbed = scrub(db, changes.scrubbed, known)
-    _observe(db, changes.observations, known)
+    known = known.without(gone).with_more(posts)
+    hits = known.at(changes.hits)
+    _put_hits(db, hits)
+    _flag(db, known.at(changes.flags))
+    scrubbed = scrub(db, known.at(changes.scrubbed)["spot"].to_numpy())
+    _observe(db, known.at(changes.observations))
     renamed = name_stored(db, nameless)
-    texts = _put_texts(db, posts)
-    interactions = _put_interactions(db, filters, changes.interactions, at)
-    remembered = _put_keys(db, changes, at)
+    promoted = _promote(db, known.at(changes.promoted))
+    _put_tombstones(db, changes.tombstones)
     _put_ledgers(db, changes)
 
-    hidden = changes.flags.filter(pl.col("hidden")).select(KEY.names())
-    shown = changes.flags.filter(~pl.col("hidden")).select(KEY.names())
     edited = posts.filter("replaced").select(KEY.names())
+    shown = changes.flags.filter(~pl.col("hidden")).select(KEY.names())
     return Applied(
-        posts=posts,
-        removed=pl.concat([changes.tombstones.select(KEY.names()), hidden]),
-        changed=pl.concat([edited, shown, scrubbed, renamed]).unique(maintain_order=True),
-        ords=[ordered(posts["id"]), ordered(changes.tombstones["id"]), remembered],
-        interactions=interactions,
+        new=posts.filter(~pl.col("replaced"), ~pl.col("hidden"))["spot"],
+        hits=hits,
+        removed=_no_more_shown(changes),
+        changed=pl.concat([edited, shown, scrubbed, renamed, promoted]),
+        ords=[
+            ordered(posts["id"]),
+            ordered(changes.tombstones["id"]),
+            _put_remembered(db, filters, changes.remembered, at),
+        ],
+        interactions=_put_interactions(db, filters, changes.interactions, at),
         authors=author_numbers(changes.authors),
-        texts=texts,
+        texts=_put_texts(db, changes.texts, at),
     )
+
+
+def _known(db: apsw.Connection, filters: Filters, changes: Changes) -> Spots:
+    """Where the stored posts lie that a batch speaks of."""
+    asked = [changes.posts, changes.tombstones, changes.flags, changes.scrubbed]
+    asked += [changes.observations, changes.promoted]
+    keys = pl.concat([f.select(KEY.names()) for f in asked if f.height] or [changes.scrubbed])
+    return Spots.of(stored(db, keys, filters.keys))
+
+
+def _no_more_shown(changes: Changes) -> pl.DataFrame:
+    deleted = changes.tombstones.filter(~pl.col("id").str.contains(NOT_POSTS))
+    hidden = changes.flags.filter(pl.col("hidden"))
+    return pl.concat([deleted.select(KEY.names()), hidden.select(KEY.names())])
 
 
 # -- posts ---------------------------------------------------------------------------------
 def _without_deleted(db: apsw.Connection, filters: Filters, changes: Changes) -> pl.DataFrame:
     """The posts of a batch but those deleted in it or before."""
     posts, keys = changes.posts, KEY.names()
-    deleted = [tombs(db, posts.select(keys), filters.keys), changes.tombstones.select(keys)]
-    if any(d.height for d in deleted):
+    known = tombs(db, posts, filters.keys)
+    deleted = [d.select(keys) for d in (known, changes.tombstones) if d.height]
+    if deleted and posts.height:
         posts = posts.join(pl.concat(deleted), on=keys, how="anti", maintain_order="left")
     return posts
 
 
-def _put_posts(db: apsw.Connection, posts: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def _put_posts(db: apsw.Connection, posts: pl.DataFrame, known: Spots) -> pl.DataFrame:
     """Insert or replace posts with their full-text rows; adds `spot` and `replaced`."""
     keys = hashes(posts)
     if len(np.unique(keys)) < len(keys):
@@ -102,24 +128,19 @@ def _put_posts(db: apsw.Connection, posts: pl.DataFrame, known: pl.DataFrame) ->
     spot = spots(posts["event_time"], keys)
     order = np.argsort(spot, kind="stable")
     posts = posts[order].with_columns(spot=pl.Series(spot[order]))
-    before = known.join(posts, on=KEY.names(), how="semi")
-    remove(db, before["spot"].to_numpy(), belongings=False)
+    before = known.at(posts, name="before").select(*KEY.names(), "before")
+    remove(db, before["before"].to_numpy(), belongings=False)
     table = encoded(posts).insert_column(0, posts["spot"])
     table = table.insert_column(1, pl.Series("ord", ordered(posts["id"])))
     posts = posts.with_columns(spot=_insert_apart(db, table))
-    insert(
-        db,
-        "INSERT",
-        "words",
-        posts.select(pl.col("spot").alias("rowid"), pl.col("index").alias("words"), "tags"),
+    words = pl.DataFrame(
+        [posts["spot"].alias("rowid"), posts["index"].alias("words"), posts["tags"]]
     )
-    unseen = posts.filter("hidden").select("spot")
-    insert(db, "INSERT OR IGNORE", "hidden", unseen)
+    insert(db, "INSERT", "fts", words)
+    insert(db, "INSERT OR IGNORE", "hidden", posts.filter("hidden").select("spot"))
     if before.height == 0:
         return posts.with_columns(replaced=pl.lit(value=False))
-    posts = posts.join(
-        before.rename({"spot": "before"}), on=KEY.names(), how="left", maintain_order="left"
-    )
+    posts = posts.join(before, on=KEY.names(), how="left", maintain_order="left")
     moved = posts.filter(pl.col("before") != pl.col("spot")).select("spot", "before")
     db.executemany("UPDATE OR REPLACE observations SET spot = ? WHERE spot = ?", moved.rows())
     return posts.with_columns(replaced=pl.col("before").is_not_null()).drop("before")
@@ -156,70 +177,75 @@ def remove(db: apsw.Connection, gone: I64, *, belongings: bool) -> None:
     """Remove posts by spot; with what belongs to them, or as if to write them again."""
     if len(gone) == 0:
         return
-    db.executemany("DELETE FROM words WHERE rowid = ?", ((s,) for s in np.sort(gone).tolist()))
+    db.executemany("DELETE FROM fts WHERE rowid = ?", ((s,) for s in np.sort(gone).tolist()))
     tables = ["posts", "hits", "hidden"] + (["observations"] if belongings else [])
     for table in tables:
-        db.execute(f"DELETE FROM {table} WHERE {AT_SPOTS}", (numbers(gone),))  # noqa: S608 - our own
+        db.execute(f"DELETE FROM {table} WHERE {AT_SPOTS}", (numbers(gone),))
 
 
-def _put_hits(db: apsw.Connection, posts: pl.DataFrame, hits: pl.DataFrame) -> None:
+def _put_hits(db: apsw.Connection, hits: pl.DataFrame) -> None:
     if hits.height:
-        at = hits.join(posts.select(*KEY.names(), "spot"), on=KEY.names())
-        table = at.sort("spot", "rule").select("spot", "rule", version="rule_version")
+        table = hits.select("spot", "rule", version="rule_version").sort("spot", "rule")
         insert(db, "INSERT OR REPLACE", "hits", table)
 
 
-def _flag(db: apsw.Connection, flags: pl.DataFrame, known: pl.DataFrame) -> None:
-    at = flags.join(known, on=KEY.names())
-    hide = at.filter(pl.col("hidden"))["spot"].to_numpy()
-    show = at.filter(~pl.col("hidden"))["spot"].to_numpy()
-    db.execute(f"UPDATE posts SET flags = flags | {HIDDEN} WHERE {AT_SPOTS}", (numbers(hide),))  # noqa: S608
-    db.execute(f"UPDATE posts SET flags = flags & ~{HIDDEN} WHERE {AT_SPOTS}", (numbers(show),))  # noqa: S608
-    db.execute("INSERT OR IGNORE INTO hidden SELECT value FROM carray(?)", (numbers(hide),))
-    db.execute(f"DELETE FROM hidden WHERE {AT_SPOTS}", (numbers(show),))  # noqa: S608
+def _flag(db: apsw.Connection, flags: pl.DataFrame) -> None:
+    hide = flags.filter(pl.col("hidden"))["spot"].to_numpy()
+    show = flags.filter(~pl.col("hidden"))["spot"].to_numpy()
+    if len(hide):
+        db.execute(f"UPDATE posts SET flags = flags | {HIDDEN} WHERE {AT_SPOTS}", (numbers(hide),))
+        db.executemany("INSERT OR IGNORE INTO hidden VALUES (?)", ((s,) for s in hide.tolist()))
+    if len(show):
+        db.execute(f"UPDATE posts SET flags = flags & ~{HIDDEN} WHERE {AT_SPOTS}", (numbers(show),))
+        db.execute(f"DELETE FROM hidden WHERE {AT_SPOTS}", (numbers(show),))
 
 
 # -- what belongs to posts -----------------------------------------------------------------
-_NEWER = "excluded.seen_at >= seen_at"
-_MERGED = ", ".join(
-    f"{c} = CASE WHEN {_NEWER} THEN coalesce(excluded.{c}, {c}) ELSE coalesce({c}, excluded.{c}) END"
-    for c in COUNTERS
-)
+_MERGED = merged(COUNTERS, newer="excluded.seen_at >= seen_at")
 
 
-def _observe(db: apsw.Connection, observations: pl.DataFrame, known: pl.DataFrame) -> None:
+def _observe(db: apsw.Connection, observations: pl.DataFrame) -> None:
     """Keep observations of stored posts; the newest gives the post its counters.
 
     A first sight (`base`) stays one when its minute sees more: what it showed must not score.
     """
     if observations.height == 0:
         return
-    at = observations.join(known, on=KEY.names()).with_columns(pl.col(TIME).to_physical())
-    at = at.sort("spot", "seen_at").with_columns(pl.col("base").cast(pl.Int64))
+    at = observations.with_columns(pl.col(TIME).to_physical()).sort("spot", "seen_at")
+    at = at.with_columns(pl.col("base").cast(pl.Int64))
     columns = ("spot", "minute", "seen_at", "base", *COUNTERS)
     db.executemany(
         f"""INSERT INTO observations VALUES ({", ".join("?" * len(columns))})
         ON CONFLICT DO UPDATE SET base = max(base, excluded.base), {_MERGED},
-            seen_at = max(seen_at, excluded.seen_at)""",  # noqa: S608 - names of our own
+            seen_at = max(seen_at, excluded.seen_at)""",
         at.select(columns).rows(),
     )
     newest = ", ".join(f"{c} = coalesce(?, {c})" for c in COUNTERS)
     db.executemany(
         f"""UPDATE posts SET {newest}, counters_at = ?
-        WHERE spot = ? AND coalesce(counters_at <= ?, 1)""",  # noqa: S608 - names of our own
+        WHERE spot = ? AND coalesce(counters_at <= ?, 1)""",
         at.select(*COUNTERS, "seen_at", "spot", before="seen_at").rows(),
     )
 
 
-def _put_texts(db: apsw.Connection, posts: pl.DataFrame) -> U64:
-    """Remember the texts of consumed posts; returns their hashes."""
-    seen = posts.filter("consumed", pl.col("text_hash") != 0)
-    if seen.height == 0:
-        return np.empty(0, np.uint64)
-    texts: U64 = np.unique(seen["text_hash"].to_numpy())
-    received = seen["received_at"].to_physical().max()
-    db.execute("INSERT INTO texts VALUES (NULL, ?, ?)", (received, texts.tobytes()))
-    return texts
+def _promote(db: apsw.Connection, at: pl.DataFrame) -> pl.DataFrame:
+    """What was known only as embedded, or by an edit, was consumed itself now."""
+    if at.height == 0:
+        return at.select(KEY.names())
+    bits = [pl.col(c).cast(pl.Int64) * (1 << FLAGS.index(c)) for c in ("copy", "late")]
+    db.executemany(
+        f"UPDATE posts SET flags = flags & {HIDDEN} | {CONSUMED} | ? WHERE spot = ?",
+        at.select(pl.sum_horizontal(bits), "spot").rows(),
+    )
+    return reindex(db, at["spot"].to_numpy())
+
+
+def _put_texts(db: apsw.Connection, texts: pl.Series, at: int) -> U64:
+    """Remember the hashes of texts; returns them."""
+    new: U64 = np.unique(texts.to_numpy())
+    if len(new):
+        db.execute("INSERT INTO texts VALUES (NULL, ?, ?)", (at, new.tobytes()))
+    return new
 
 
 def _put_interactions(
@@ -242,21 +268,42 @@ def _put_interactions(
     return table["ord"].to_numpy()
 
 
-def _put_keys(db: apsw.Connection, changes: Changes, at: int) -> I64:
-    """Tombstones, and keys that were consumed but not kept; returns the numbers of the latter."""
-    gone = changes.tombstones.with_columns(
-        ord=pl.Series(ordered(changes.tombstones["id"])),
-        received_at=pl.col("received_at").to_physical(),
+def _put_tombstones(db: apsw.Connection, tombstones: pl.DataFrame) -> None:
+    """Refuse keys for ever; the profile of a deleted author goes."""
+    if tombstones.height == 0:
+        return
+    gone = tombstones.with_columns(
+        pl.col("received_at").to_physical(), ord=pl.Series(ordered(tombstones["id"]))
     )
     db.executemany(
         """INSERT INTO tombstones VALUES (?, ?, ?, ?, ?)
         ON CONFLICT DO UPDATE SET version = max(version, excluded.version)""",
         gone.select("ord", "source", "id", "version", "received_at").rows(),
     )
-    remembered = getattr(changes, "remembered", changes.tombstones[:0])
+    authors = gone.filter(pl.col("id").str.starts_with(DELETED_AUTHOR))
+    db.executemany(
+        "DELETE FROM authors WHERE source = ? AND id = ?",
+        authors.select("source", pl.col("id").str.strip_prefix(DELETED_AUTHOR)).rows(),
+    )
+
+
+def _put_remembered(
+    db: apsw.Connection, filters: Filters, remembered: pl.DataFrame, at: int
+) -> I64:
+    """Know keys of what is not kept; returns their numbers."""
     ords = ordered(remembered["id"])
-    table = remembered.select(KEY.names()).with_columns(
-        ord=pl.Series(ords), at=pl.lit(at, pl.Int64)
+    if remembered.height == 0:
+        return ords
+    there = look_up(db, "remembered", "n, source, id", remembered["id"], filters.keys)
+    asked = set(remembered.select(KEY.names()).rows())
+    db.executemany(
+        "DELETE FROM remembered WHERE n = ?", ((n,) for n, *key in there if tuple(key) in asked)
+    )
+    table = remembered.select(REMEMBERED.names()).with_columns(
+        pl.col(TIME, pl.Boolean).cast(pl.Int64),
+        pl.col("text_hash").reinterpret(signed=True),
+        ord=pl.Series(ords),
+        at=pl.lit(at, pl.Int64),
     )
     insert(db, "INSERT", "remembered", table)
     return ords
@@ -274,6 +321,8 @@ def _put_ledgers(db: apsw.Connection, changes: Changes) -> None:
         "INSERT INTO totals VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
         counts.group_by("source", "rule", "name", maintain_order=True).agg(pl.sum("n")).rows(),
     )
+    if changes.quarantine.height == 0 == changes.dirty.height:
+        return
     bad = changes.quarantine.select(QUARANTINE.names()).with_columns(pl.col(TIME).to_physical())
     insert(db, "INSERT OR REPLACE", "quarantine", bad)
     dirty = changes.dirty.select(pl.col("minute").to_physical(), "source")

@@ -83,7 +83,7 @@ class Feed:
         """The same, to be changed while a transaction may still fail."""
         return Feed(self.oldest, self.next, self.bytes)
 
-    def put(self, db: apsw.Connection, at: int, kind: str, rules: list[int], payload: Any) -> None:  # noqa: ANN401, PLR0913 - JSON
+    def put(self, db: apsw.Connection, at: int, kind: str, rules: list[int], payload: Any) -> None:  # noqa: ANN401 - JSON
         """Append one change."""
         text = payload if isinstance(payload, str) else _encode(payload).decode()
         values = (self.next, at, kind, _encode(rules).decode(), text)
@@ -102,31 +102,25 @@ class Feed:
         db.execute("DELETE FROM changes WHERE seq < ?", (self.oldest,))
 
 
-def put_posts(
-    db: apsw.Connection, feed: Feed, at: int, posts: pl.DataFrame, hits: pl.DataFrame
-) -> None:
+def put_posts(db: apsw.Connection, feed: Feed, at: int, new: pl.Series, hits: pl.DataFrame) -> None:
     """Tell of new posts.
 
     Args:
         db: Inside the batch's transaction.
         feed: The writer's end.
         at: Now, in µs.
-        posts: STORED rows with `spot`, new and not hidden.
-        hits: HIT rows of these and other posts.
+        new: Where they lie, in order.
+        hits: HIT with `spot`, of these and other posts.
     """
-    if posts.height == 0:
+    if len(new) == 0:
         return
-    matched = hits.join(posts.select(*KEY.names(), "spot"), on=KEY.names())
-    shown = _shown(posts, matched).sort(descending=True).to_list()
-    payload = {"n": posts.height, "spots": shown}
-    feed.put(db, at, "posts", matched["rule"].unique().sort().to_list(), payload)
-
-
-def _shown(posts: pl.DataFrame, matched: pl.DataFrame) -> pl.Series:
-    newest = posts["spot"].sort(descending=True).head(SHOWN)
+    matched = hits.filter(pl.Series(np.isin(hits["spot"].to_numpy(), new.to_numpy())))
+    newest = new.sort(descending=True).head(SHOWN)
     of_rules = matched.sort("spot", descending=True).group_by("rule", maintain_order=True)
-    few = of_rules.head(SHOWN_OF_RULE)["spot"].unique().sort(descending=True).head(SHOWN_OF_RULES)
-    return pl.concat([newest, few]).unique()
+    few = of_rules.head(SHOWN_OF_RULE)["spot"].unique().sort(descending=True)
+    shown = pl.concat([newest, few.head(SHOWN_OF_RULES)]).unique().sort(descending=True)
+    payload = {"n": len(new), "spots": shown.to_list()}
+    feed.put(db, at, "posts", matched["rule"].unique().sort().to_list(), payload)
 
 
 def put_corrections(
@@ -141,9 +135,9 @@ def put_corrections(
 
 def put_gaps(db: apsw.Connection, feed: Feed, at: int, gaps: pl.DataFrame) -> None:
     """Tell of new gaps."""
-    for gap in gaps.select("seq", *GAP.names()).iter_rows(named=True):
-        payload = {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in gap.items()}
-        feed.put(db, at, "gap", [gap["rule"]] if gap["rule"] else [], payload)
+    told = gaps.select("seq", *GAP.names()).with_columns(pl.col("since", "until").dt.strftime(ISO))
+    for gap in told.to_dicts():
+        feed.put(db, at, "gap", [gap["rule"]] if gap["rule"] else [], gap)
 
 
 class _Named(msgspec.Struct):

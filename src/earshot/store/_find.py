@@ -1,4 +1,5 @@
-"""What the store knows of keys: filters in memory first, one look-up for those that may be known."""
+"""What the store knows of keys: filters in memory first, one look-up for what passes them."""
+# ruff: noqa: S608 - SQL is put together from names of our own only
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -8,24 +9,26 @@ import numpy as np
 import polars as pl
 
 from earshot.disk import rows
-from earshot.model.changes import KEY, State, Wanted
-from earshot.model.schema import COUNTERS, INTERACTION, STATE
+from earshot.model.changes import KEY, REMEMBERED, State, Wanted
+from earshot.model.schema import INTERACTION, STATE, TOMBSTONE
 from earshot.model.tags import AUTHOR, SOURCE, tag
 from earshot.store._keys import I64, Known, MaybeKnown, hashes, ordered
-from earshot.store._rows import frame, numbers
-from earshot.store._schema import CONSUMED, HIDDEN
+from earshot.store._rows import AT_SPOTS, frame, numbers
+from earshot.store._schema import FLAGS
 
 SPOT: Final = pl.Schema([*KEY.items(), ("spot", pl.Int64())])
 DELETED_AUTHOR: Final = "author:"
 """A tombstone with this before an author's id says that the author was deleted."""
+NOT_POSTS: Final = "^(author|scrub):"
+"""Tombstones that are notes about authors, see `model.changes.State`."""
 REMEMBERED_S: Final = 24 * 3600
 """How long keys that were consumed but not kept are known."""
 REFILL: Final = 4
 """A filter that took so many times more than is stored is made anew."""
 
-_STATE = ", ".join(
-    ["version", "received_at", '"offset"', "event_time", "author_id", *COUNTERS, "counters_at"]
-)
+_STATE = tuple(c for c in STATE if c not in {*KEY, *FLAGS, "tombstone"})
+_COLUMNS = ("source", "id", "flags", *_STATE)
+_READ = ", ".join(f'"{c}"' for c in _COLUMNS)
 
 
 class Filters:
@@ -43,7 +46,7 @@ class Filters:
         """Make the filter of posts, tombstones and remembered keys anew."""
         self.keys = MaybeKnown()
         for table in ("posts", "tombstones", "remembered"):
-            self._fill(self.keys, db.execute(f"SELECT ord FROM {table}"))  # noqa: S608 - our own
+            self._fill(self.keys, db.execute(f"SELECT ord FROM {table}"))
 
     def fill_texts(self, db: apsw.Connection) -> None:
         """Make the set of text hashes anew."""
@@ -89,20 +92,21 @@ def look_up(
         asked = asked[known.may(asked)]
     if len(asked) == 0:
         return []
-    statement = f"SELECT {columns} FROM {table} WHERE ord IN (SELECT value FROM carray(?))"  # noqa: S608 - our own
+    statement = f"SELECT {columns} FROM {table} WHERE ord IN (SELECT value FROM carray(?))"
     return rows(db, statement, (numbers(np.unique(asked)),))
 
 
 def stored(db: apsw.Connection, keys: pl.DataFrame, known: MaybeKnown | None) -> pl.DataFrame:
     """SPOT rows of those KEYs that are stored posts."""
     found = frame(look_up(db, "posts", "source, id, spot", keys["id"], known), SPOT)
-    return found.join(keys, on=KEY.names(), how="semi")
+    return found.join(keys, on=KEY.names(), how="semi") if found.height else found
 
 
 def tombs(db: apsw.Connection, keys: pl.DataFrame, known: MaybeKnown | None) -> pl.DataFrame:
-    """Those KEYs that were deleted."""
-    found = frame(look_up(db, "tombstones", "source, id", keys["id"], known), KEY)
-    return found.join(keys, on=KEY.names(), how="semi")
+    """TOMBSTONE rows of those KEYs that were deleted."""
+    columns = ", ".join(TOMBSTONE)
+    found = frame(look_up(db, "tombstones", columns, keys["id"], known), TOMBSTONE)
+    return found.join(keys, on=KEY.names(), how="semi") if found.height else found
 
 
 def spots_of_author(
@@ -113,7 +117,7 @@ def spots_of_author(
     found = rows(
         db,
         """SELECT p.spot, p.source, p.author_id, p.author_handle IS NULL OR p.author_name IS NULL
-        FROM words w JOIN posts p ON p.spot = w.rowid WHERE words MATCH ?""",
+        FROM fts w JOIN posts p ON p.spot = w.rowid WHERE fts MATCH ?""",
         (match,),
     )
     return [
@@ -124,50 +128,47 @@ def spots_of_author(
 
 
 def state(db: apsw.Connection, wanted: Wanted, filters: Filters | None) -> State:
-    """See `Store.state`."""
-    keys = _with_author_tombs(wanted)
+    """See `Store.state`; but for the texts."""
     known = filters.keys if filters else None
-    columns = f"source, id, flags, {_STATE}"
-    found = [_states(look_up(db, "posts", columns, keys["id"], known))]
-    found = [found[0].join(keys, on=KEY.names(), how="semi")]
-    for source, author in wanted.authors.select(KEY.names()).rows():
-        spots = np.array(spots_of_author(db, source, author), np.int64)
-        condition = f"SELECT {columns} FROM posts WHERE spot IN (SELECT value FROM carray(?))"  # noqa: S608 - our own
-        found.append(
-            _states(rows(db, condition, (numbers(spots),))) if len(spots) else found[0][:0]
-        )
+    interactions = _interactions(db, wanted.interactions, filters)
+    keys = _all_keys(wanted, interactions)
+    of_keys = _states(look_up(db, "posts", _READ, keys["id"], known))
     gone = tombs(db, keys, known).with_columns(tombstone=pl.lit(value=True))
-    kept = look_up(db, "remembered", "source, id", keys["id"], known)
-    seen = frame(kept, KEY).unique().join(keys, on=KEY.names(), how="semi")
-    seen = seen.with_columns(tombstone=pl.lit(value=False), consumed=pl.lit(value=True))
-    every = pl.concat([gone, *found, seen], how="diagonal").unique(
-        KEY.names(), keep="first", maintain_order=True
-    )
-    posts = pl.concat([pl.DataFrame(schema=STATE), every], how="diagonal").select(STATE.names())
-    texts = pl.Series("texts", [], pl.UInt64)
-    return State(posts, _interactions(db, wanted.interactions, filters), texts)
+    columns = ", ".join(f'"{c}"' for c in REMEMBERED)
+    kept = frame(look_up(db, "remembered", columns, keys["id"], known), REMEMBERED)
+    kept = kept.with_columns(tombstone=pl.lit(value=False), hidden=pl.lit(value=False))
+    found = pl.concat([gone, of_keys, kept], how="diagonal")
+    if found.height:
+        found = found.join(keys, on=KEY.names(), how="semi", maintain_order="left")
+    every = pl.concat([pl.DataFrame(schema=STATE), found, _of_authors(db, wanted)], how="diagonal")
+    posts = every.unique(KEY.names(), keep="first", maintain_order=True).select(STATE.names())
+    return State(posts, interactions, pl.Series("texts", [], pl.UInt64))
 
 
-def _with_author_tombs(wanted: Wanted) -> pl.DataFrame:
+def _of_authors(db: apsw.Connection, wanted: Wanted) -> pl.DataFrame:
+    """STATE rows of all posts of the wanted authors."""
+    authors = wanted.authors.select(KEY.names()).unique().rows()
+    spots = [spot for author in authors for spot in spots_of_author(db, *author)]
+    statement = f"SELECT {_READ} FROM posts WHERE {AT_SPOTS}"
+    return _states(rows(db, statement, (numbers(np.array(spots, np.int64)),)) if spots else [])
+
+
+def _all_keys(wanted: Wanted, interactions: pl.DataFrame) -> pl.DataFrame:
+    """The wanted keys, the tombstones of the wanted authors, the objects of what was undone."""
     authors = wanted.authors.select("source", id=DELETED_AUTHOR + pl.col("id"))
-    return pl.concat([wanted.keys.select(KEY.names()), authors]).unique()
+    objects = interactions.select("source", id="object").drop_nulls()
+    keys = wanted.keys.select(KEY.names())
+    return pl.concat([keys, authors, objects]) if authors.height + objects.height else keys
 
 
 def _states(found: list[tuple[Any, ...]]) -> pl.DataFrame:
     """STATE rows (all but `tombstone`, which is False) of what SQL gave."""
-    read = pl.Schema(
-        [
-            (c, pl.Int64() if c == "flags" else STATE[c])
-            for c in ("source", "id", "flags", *(n.strip(' "') for n in _STATE.split(",")))
-        ]
-    )
+    read = [("flags", pl.Int64()) if c == "flags" else (c, STATE[c]) for c in _COLUMNS]
+    bits = [(c, 1 << bit) for bit, c in enumerate(FLAGS) if c in STATE]
     return (
-        frame(found, read)
-        .with_columns(
-            tombstone=pl.lit(value=False),
-            consumed=pl.col("flags") // CONSUMED % 2 == 1,
-            hidden=pl.col("flags") // HIDDEN % 2 == 1,
-        )
+        frame(found, pl.Schema(read))
+        .with_columns(pl.lit(value=False).alias("tombstone"))
+        .with_columns((pl.col("flags") // bit % 2 == 1).alias(c) for c, bit in bits)
         .drop("flags")
     )
 
@@ -179,4 +180,4 @@ def _interactions(
     columns = "source, key, kind, actor, object, 0, at"
     found = frame(look_up(db, "interactions", columns, wanted["id"], known), INTERACTION)
     keys = wanted.select("source", key="id")
-    return found.join(keys, on=["source", "key"], how="semi")
+    return found.join(keys, on=["source", "key"], how="semi") if found.height else found

@@ -6,7 +6,7 @@ Its key is found by `ordered`: the part of the id that grows with time, so that 
 written at its end only. Several keys may share that number; whoever asks compares the key itself.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import polars as pl
@@ -60,6 +60,40 @@ def hashes(keys: pl.DataFrame) -> U64:
     return key_hash(keys["source"], keys["id"])
 
 
+class Spots:
+    """Where keys lie, found by their hashes (of 64 bits: no two keys of a batch share one)."""
+
+    def __init__(self, keys: U64, at: I64) -> None:
+        """Of keys given twice, the first counts."""
+        self._keys, first = np.unique(keys, return_index=True)
+        self._at = at[first]
+
+    @classmethod
+    def of(cls, keys: pl.DataFrame) -> Self:
+        """Those of a frame with `source`, `id` and `spot`."""
+        return cls(hashes(keys), keys["spot"].to_numpy())
+
+    def at(self, frame: pl.DataFrame, *, name: str = "spot") -> pl.DataFrame:
+        """The rows of a frame whose key lies somewhere, with where."""
+        if frame.height == 0 or len(self._keys) == 0:
+            return frame.clear().with_columns(pl.Series(name, [], pl.Int64))
+        asked = hashes(frame)
+        place = np.minimum(np.searchsorted(self._keys, asked), len(self._keys) - 1)
+        found = self._keys[place] == asked
+        known = frame if found.all() else frame.filter(pl.Series(found))
+        return known.with_columns(pl.Series(name, self._at[place[found]]))
+
+    def with_more(self, keys: pl.DataFrame) -> "Spots":
+        """These and those of a frame, which hold where both know a key."""
+        more = hashes(keys), keys["spot"].to_numpy()
+        return Spots(np.concatenate([more[0], self._keys]), np.concatenate([more[1], self._at]))
+
+    def without(self, gone: I64) -> "Spots":
+        """These but what lies at `gone`."""
+        left = ~np.isin(self._at, gone)
+        return Spots(self._keys[left], self._at[left])
+
+
 @njit(cache=True, nogil=True)
 def _ordered(ends: Any, data: Any, out: Any) -> None:  # noqa: ANN401 - arrays of a kernel
     for row in range(len(ends) - 1):
@@ -69,7 +103,8 @@ def _ordered(ends: Any, data: Any, out: Any) -> None:  # noqa: ANN401 - arrays o
             if data[i] == 47 or data[i] == 95:
                 first = i + 1
         size = end - first
-        value, known = np.int64(0), 0 < size <= 18
+        value: Any = np.int64(0)
+        known = 0 < size <= 18
         if known:
             for i in range(first, end):
                 known = known and 48 <= data[i] <= 57
@@ -87,7 +122,7 @@ def _ordered(ends: Any, data: Any, out: Any) -> None:  # noqa: ANN401 - arrays o
 
 
 @njit(cache=True, nogil=True)
-def _tid(data: Any, first: int, end: int) -> tuple[int, bool]:  # noqa: ANN401 - as above
+def _tid(data: Any, first: int, end: int) -> tuple[Any, bool]:  # noqa: ANN401 - as above
     """Source: https://atproto.com/specs/tid (alphabet 234567abcdefghijklmnopqrstuvwxyz)."""
     value = np.int64(0)
     for i in range(first, end):
@@ -97,13 +132,13 @@ def _tid(data: Any, first: int, end: int) -> tuple[int, bool]:  # noqa: ANN401 -
         elif 50 <= c <= 55:
             digit = c - 50
         else:
-            return 0, False
+            return np.int64(0), False
         value = (value << 5 | digit) & 0x7FFFFFFFFFFFFFFF
     return value, True
 
 
 @njit(cache=True, nogil=True)
-def _base36(data: Any, first: int, end: int) -> tuple[int, bool]:  # noqa: ANN401 - as above
+def _base36(data: Any, first: int, end: int) -> tuple[Any, bool]:  # noqa: ANN401 - as above
     value = np.int64(0)
     for i in range(first, end):
         c = np.int64(data[i])
@@ -112,7 +147,7 @@ def _base36(data: Any, first: int, end: int) -> tuple[int, bool]:  # noqa: ANN40
         elif 48 <= c <= 57:
             digit = c - 48
         else:
-            return 0, False
+            return np.int64(0), False
         value = value * 36 + digit
     return value, True
 

@@ -1,4 +1,5 @@
 """Profiles, the names of posts that came without any, and rows whose words must be made again."""
+# ruff: noqa: S608 - SQL is put together from names of our own only
 
 import apsw
 import numpy as np
@@ -11,26 +12,24 @@ from earshot.model.tags import HANDLE, fold_handle, tag, tags, with_rules
 from earshot.model.tokens import tokenize
 from earshot.store._find import Filters, author_numbers, spots_of_author
 from earshot.store._keys import I64
-from earshot.store._rows import AT_SPOTS, frame, insert, numbers, read_spots
+from earshot.store._rows import AT_SPOTS, frame, insert, merged, numbers, read_spots
 
 NAMED = pl.Schema([*KEY.items(), ("handle", pl.String()), ("name", pl.String())])
 _FIELDS = [c for c in AUTHOR if c not in {*KEY, "seen_at"}]
-_NEWER = "coalesce(excluded.seen_at >= seen_at, 1)"
-_MERGED = ", ".join(
-    f"{c} = CASE WHEN {_NEWER} THEN coalesce(excluded.{c}, {c}) ELSE coalesce({c}, excluded.{c}) END"
-    for c in _FIELDS
-)
+_MERGED = merged(_FIELDS, newer="coalesce(excluded.seen_at >= seen_at, 1)")
+_LATEST = "max(coalesce(seen_at, excluded.seen_at), coalesce(excluded.seen_at, seen_at))"
 
 
 def put_authors(db: apsw.Connection, authors: pl.DataFrame) -> None:
     """Merge profiles: the newest known value of each field wins."""
+    if authors.height == 0:
+        return
     table = authors.select(AUTHOR.names()).with_columns(
         pl.col(TIME).to_physical(), pl.col("verified").cast(pl.Int64)
     )
     db.executemany(
         f"""INSERT INTO authors VALUES ({", ".join("?" * len(AUTHOR))})
-        ON CONFLICT DO UPDATE SET {_MERGED},
-            seen_at = max(coalesce(seen_at, excluded.seen_at), coalesce(excluded.seen_at, seen_at))""",  # noqa: S608 - names of our own
+        ON CONFLICT DO UPDATE SET {_MERGED}, seen_at = {_LATEST}""",
         table.rows(),
     )
 
@@ -38,7 +37,7 @@ def put_authors(db: apsw.Connection, authors: pl.DataFrame) -> None:
 def author(db: apsw.Connection, source: str, author_id: str) -> pl.DataFrame:
     """AUTHOR: one row or none."""
     columns = ", ".join(AUTHOR)
-    statement = f"SELECT {columns} FROM authors WHERE source = ? AND id = ?"  # noqa: S608 - our own
+    statement = f"SELECT {columns} FROM authors WHERE source = ? AND id = ?"
     return frame(rows(db, statement, (source, author_id)), AUTHOR)
 
 
@@ -46,15 +45,15 @@ def named(
     db: apsw.Connection, filters: Filters, posts: pl.DataFrame, authors: pl.DataFrame
 ) -> pl.DataFrame:
     """Posts without handle or name get those of their author's profile, where it is known."""
-    missing = pl.col("author_handle").is_null() | pl.col("author_name").is_null()
-    nameless = posts.filter(missing & pl.col("author_id").is_not_null())
-    asked = nameless.select("source", id="author_id").unique()
-    if asked.height == 0:
+    missing = posts["author_handle"].is_null() | posts["author_name"].is_null()
+    if not missing.any():
         return posts
+    asked = posts.select("source", id="author_id").filter(missing, pl.col("id").is_not_null())
     _note_nameless(db, asked["source"].unique().to_list())
-    new = asked.join(authors, on=KEY.names(), how="semi")
-    old = asked.filter(pl.Series(filters.authors.may(author_numbers(asked)), dtype=pl.Boolean))
-    names = _names(db, pl.concat([new, old]).unique())
+    maybe = asked.filter(pl.Series(filters.authors.may(author_numbers(asked)), dtype=pl.Boolean))
+    if authors.height:
+        maybe = pl.concat([maybe, asked.join(authors, on=KEY.names(), how="semi")])
+    names = _names(db, maybe.unique())
     if names.height == 0:
         return posts
     names = names.with_columns(
@@ -115,6 +114,8 @@ def spots_to_name(db: apsw.Connection, authors: pl.DataFrame) -> list[tuple[int,
 
 def name_stored(db: apsw.Connection, found: list[tuple[int, str, str]]) -> pl.DataFrame:
     """Fill in the names that `spots_to_name` found; returns the KEYs of the posts."""
+    if not found:
+        return pl.DataFrame(schema=KEY)
     before = db.total_changes()
     db.executemany(
         """UPDATE posts SET author_handle = coalesce(author_handle, ?),
@@ -128,14 +129,13 @@ def name_stored(db: apsw.Connection, found: list[tuple[int, str, str]]) -> pl.Da
     return reindex(db, np.array([spot for spot, *_ in found], np.int64))
 
 
-def scrub(db: apsw.Connection, keys: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Take the place out of stored posts; returns the KEYs of those that were there."""
-    if keys.height == 0:
+def scrub(db: apsw.Connection, at: I64) -> pl.DataFrame:
+    """Take the place out of stored posts; returns their KEYs."""
+    if len(at) == 0:
         return pl.DataFrame(schema=KEY)
-    at = known.join(keys, on=KEY.names(), how="semi")["spot"].to_numpy()
     columns = ("place", "country", "latitude", "longitude", "place_from")
     blank = ", ".join(f"{c} = NULL" for c in columns)
-    db.execute(f"UPDATE posts SET {blank} WHERE {AT_SPOTS}", (numbers(at),))  # noqa: S608 - our own
+    db.execute(f"UPDATE posts SET {blank} WHERE {AT_SPOTS}", (numbers(at),))
     return reindex(db, at)
 
 
@@ -143,7 +143,7 @@ def reindex(db: apsw.Connection, at: I64) -> pl.DataFrame:
     """Make the full-text rows of posts anew from what is stored of them; returns their KEYs."""
     posts = read_spots(db, at)
     hits = frame(
-        rows(db, f"SELECT spot, rule FROM hits WHERE {AT_SPOTS}", (numbers(at),)),  # noqa: S608 - our own
+        rows(db, f"SELECT spot, rule FROM hits WHERE {AT_SPOTS}", (numbers(at),)),
         pl.Schema({"spot": pl.Int64, "rule": pl.Int64}),
     )
     place = posts.select("spot", post=pl.int_range(pl.len(), dtype=pl.UInt32))
@@ -152,8 +152,8 @@ def reindex(db: apsw.Connection, at: I64) -> pl.DataFrame:
         words=index_form(posts),
         tags=with_rules(tags(posts.select(STORED.names())), hits["post"], hits["rule"]),
     )
-    db.executemany("DELETE FROM words WHERE rowid = ?", ((s,) for s in posts["spot"].to_list()))
-    insert(db, "INSERT", "words", table.rename({"spot": "rowid"}))
+    db.executemany("DELETE FROM fts WHERE rowid = ?", ((s,) for s in posts["spot"].to_list()))
+    insert(db, "INSERT", "fts", table.rename({"spot": "rowid"}))
     return posts.select(KEY.names())
 
 

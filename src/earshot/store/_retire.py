@@ -1,4 +1,5 @@
 """Retention: posts go in the order they were received, in bounded steps, each a transaction."""
+# ruff: noqa: S608 - SQL is put together from names of our own only
 
 import datetime as dt
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from earshot.disk import rows, used_bytes
 from earshot.store._apply import remove
 from earshot.store._find import REMEMBERED_S
 from earshot.store._keys import span_of
-
 
 STEP: Final = 5_000
 """Posts of one transaction: a reader or the next batch waits no longer than for these."""
@@ -30,7 +30,7 @@ def steps(db: apsw.Connection, before: int, max_bytes: int) -> Iterator[list[tup
         limit = "" if too_large else "WHERE received_at < ?"
         found = rows(
             db,
-            f"SELECT spot, source, event_time FROM posts {limit} ORDER BY received_at LIMIT {STEP}",  # noqa: S608 - our own
+            f"SELECT spot, source, event_time FROM posts {limit} ORDER BY received_at LIMIT {STEP}",
             () if too_large else (before,),
         )
         if not found:
@@ -63,7 +63,7 @@ def retire(db: apsw.Connection, found: list[tuple[int, str, int]], at: int) -> i
     db.executemany("INSERT OR IGNORE INTO frozen VALUES (?, ?)", frozen)
     db.executemany("DELETE FROM dirty WHERE minute = ? AND source = ?", frozen)
     _drop_windows(db, frozen)
-    return int(gone["time"].max()) // MINUTE * MINUTE + MINUTE  # type: ignore[arg-type,operator]  # integers
+    return int(gone["time"].max()) // MINUTE * MINUTE + MINUTE  # type: ignore[arg-type]  # integers
 
 
 def _drop_windows(db: apsw.Connection, frozen: list[tuple[int, str]]) -> None:
@@ -76,11 +76,12 @@ def _drop_windows(db: apsw.Connection, frozen: list[tuple[int, str]]) -> None:
             left = "SELECT 1 FROM posts WHERE spot BETWEEN ? AND ? AND ? IN (source, '*') LIMIT 1"
             if rows(db, left, (low, high, name)):
                 continue
+            window = (start, width, name)
+            some = "start = ? AND width = ? AND source = ?"
             db.execute(
-                """DELETE FROM blocks WHERE n IN (SELECT data FROM windows
-                WHERE start = ? AND width = ? AND source = ?)""",
-                (start, width, name),
+                f"DELETE FROM blocks WHERE n IN (SELECT data FROM windows WHERE {some})", window
             )
+            db.execute(f"UPDATE windows SET data = NULL WHERE {some}", window)
 
 
 def sweep(db: apsw.Connection, at: dt.datetime) -> None:
@@ -91,17 +92,16 @@ def sweep(db: apsw.Connection, at: dt.datetime) -> None:
     _drop_front(db, "remembered", "at", now - REMEMBERED_S * 1_000_000)
     ((oldest,),) = rows(db, "SELECT min(received_at) FROM posts")
     if oldest is not None:
-        _drop_front(db, "texts", "received_at", oldest)
         _drop_front(db, "interactions", "taken", oldest)
 
 
 def _drop_front(db: apsw.Connection, table: str, column: str, before: int) -> None:
     """Drop the first rows of a table that is filled in order of time, up to the first to keep."""
-    first = f"SELECT n FROM {table} WHERE {column} >= ? ORDER BY n LIMIT 1"  # noqa: S608 - our own
+    first = f"SELECT n FROM {table} WHERE {column} >= ? ORDER BY n LIMIT 1"
     keep = rows(db, first, (before,))
-    last = f"SELECT coalesce(max(n), 0) + 1 FROM {table}"  # noqa: S608 - our own
+    last = f"SELECT coalesce(max(n), 0) + 1 FROM {table}"
     end = keep[0][0] if keep else rows(db, last)[0][0]
-    db.execute(f"DELETE FROM {table} WHERE n < ?", (end,))  # noqa: S608 - our own
+    db.execute(f"DELETE FROM {table} WHERE n < ?", (end,))
 
 
 def give_back(db: apsw.Connection) -> None:

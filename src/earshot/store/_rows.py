@@ -1,6 +1,7 @@
 """Frames into SQL rows and back, in columns; a stored post comes back exactly as it went in."""
+# ruff: noqa: S608 - SQL is put together from names of our own only
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import apsw
@@ -16,7 +17,7 @@ ROW: Final = pl.Schema([*STORED.items(), ("rules", pl.List(pl.Int64()))])
 """What `select`, `get` and their like give."""
 SPOTTED: Final = pl.Schema([("spot", pl.Int64()), *STORED.items()])
 
-SHORT: Final = {c: c[:2] for c in LISTS}
+SHORT: Final = dict(zip(LISTS, "hmcld", strict=True))
 """Names of the lists within their JSON text."""
 LISTED: Final = pl.Struct({SHORT[c]: STORED[c] for c in LISTS})
 _READ = "spot, " + ", ".join(f'"{c}"' for c in COLUMNS)
@@ -26,9 +27,13 @@ AT_SPOTS: Final = "spot IN (SELECT value FROM carray(?))"
 """An SQL condition; its value is `numbers` of the spots."""
 
 
-def numbers(array: I64) -> apsw.carray:
+NOTHING: Final = np.array([-(1 << 63)], np.int64)
+"""SQLite takes no empty array; nothing lies here."""
+
+
+def numbers(array: I64) -> Any:  # noqa: ANN401 - apsw gives its type no name
     """An array as a value of `carray(?)`; sorted, so that the file is read in order."""
-    return apsw.carray(np.sort(array))
+    return apsw.carray(np.sort(array) if len(array) else NOTHING)
 
 
 def encoded(posts: pl.DataFrame) -> pl.DataFrame:
@@ -54,6 +59,13 @@ def _as_sql(column: str) -> pl.Expr:
     return pl.col(column)
 
 
+def merged(columns: Iterable[str], *, newer: str) -> str:
+    """The assignments of an upsert in which the newest known value of each column wins."""
+    new, old = "coalesce(excluded.{0}, {0})", "coalesce({0}, excluded.{0})"
+    case = f"{{0}} = CASE WHEN {newer} THEN {new} ELSE {old} END"
+    return ", ".join(case.format(c) for c in columns)
+
+
 def insert(db: apsw.Connection, statement: str, table: str, columns: pl.DataFrame) -> None:
     """Write a frame's columns into a table; `statement` is e.g. `INSERT OR IGNORE`."""
     names = ", ".join(f'"{c}"' for c in columns.columns)
@@ -61,7 +73,7 @@ def insert(db: apsw.Connection, statement: str, table: str, columns: pl.DataFram
     values = [s.to_list() for s in columns.iter_columns()]
     db.executemany(
         f"{statement} INTO {table} ({names}) VALUES ({marks})", zip(*values, strict=True)
-    )  # noqa: S608 - names of our own
+    )
 
 
 def frame(found: Sequence[tuple[Any, ...]], schema: pl.Schema) -> pl.DataFrame:
@@ -76,7 +88,7 @@ def frame(found: Sequence[tuple[Any, ...]], schema: pl.Schema) -> pl.DataFrame:
 
 
 def _column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
-    if dtype == TIME or dtype == pl.Boolean:
+    if dtype in {TIME, pl.Boolean()}:
         return pl.Series(name, values, pl.Int64).cast(dtype)
     if dtype == pl.UInt64:
         return pl.Series(name, values, pl.Int64).reinterpret(signed=False)
@@ -110,7 +122,7 @@ def _lists(text: pl.Series) -> list[pl.Series]:
 
 def read_posts(db: apsw.Connection, where: str, values: Sequence[Any]) -> pl.DataFrame:
     """SPOTTED rows of the posts that an SQL condition names, in order of spot."""
-    statement = f"SELECT {_READ} FROM posts WHERE {where} ORDER BY spot"  # noqa: S608 - our own
+    statement = f"SELECT {_READ} FROM posts WHERE {where} ORDER BY spot"
     return decoded(rows(db, statement, values))
 
 

@@ -36,12 +36,12 @@ STEPS: Final = (
         f"CREATE TABLE posts (spot INTEGER PRIMARY KEY, ord INTEGER NOT NULL, {_columns()})",
         "CREATE INDEX posts_ord ON posts (ord)",
         "CREATE INDEX posts_received ON posts (received_at)",
-        """CREATE VIRTUAL TABLE words USING fts5 (
+        """CREATE VIRTUAL TABLE fts USING fts5 (
             words, tags, content = '', contentless_delete = 1,
             tokenize = "ascii tokenchars '#@_$''-'")""",
         # Segments pile up a little higher before they are merged: fewer, longer merges.
-        "INSERT INTO words (words, rank) VALUES ('automerge', 16)",
-        "INSERT INTO words (words, rank) VALUES ('crisismerge', 64)",
+        "INSERT INTO fts (fts, rank) VALUES ('automerge', 16)",
+        "INSERT INTO fts (fts, rank) VALUES ('crisismerge', 64)",
         "CREATE TABLE hidden (spot INTEGER PRIMARY KEY)",
         """CREATE TABLE hits (
             spot INTEGER, rule INTEGER, version INTEGER, PRIMARY KEY (spot, rule)
@@ -55,13 +55,15 @@ STEPS: Final = (
             ord INTEGER, source TEXT, id TEXT, version INTEGER, received_at INTEGER,
             PRIMARY KEY (ord, source, id)) WITHOUT ROWID""",
         """CREATE TABLE remembered (
-            n INTEGER PRIMARY KEY, ord INTEGER, source TEXT, id TEXT, at INTEGER)""",
+            n INTEGER PRIMARY KEY, ord INTEGER, at INTEGER, source TEXT, id TEXT,
+            consumed INTEGER, version INTEGER, received_at INTEGER, "offset" INTEGER,
+            copy INTEGER, late INTEGER, text_hash INTEGER)""",
         "CREATE INDEX remembered_ord ON remembered (ord)",
         """CREATE TABLE interactions (
             n INTEGER PRIMARY KEY, ord INTEGER, source TEXT, key TEXT, kind TEXT, actor TEXT,
             object TEXT, at INTEGER, taken INTEGER)""",
         "CREATE INDEX interactions_ord ON interactions (ord)",
-        "CREATE TABLE texts (n INTEGER PRIMARY KEY, received_at INTEGER, hashes BLOB)",
+        "CREATE TABLE texts (n INTEGER PRIMARY KEY, at INTEGER, hashes BLOB)",
         """CREATE TABLE authors (
             source TEXT, id TEXT, handle TEXT, name TEXT, bio TEXT, location TEXT,
             followers INTEGER, verified INTEGER, seen_at INTEGER, PRIMARY KEY (source, id)
@@ -77,7 +79,7 @@ STEPS: Final = (
             posts INTEGER, authors INTEGER, score INTEGER, data INTEGER,
             PRIMARY KEY (width, rule, start, source)) WITHOUT ROWID""",
         "CREATE TABLE blocks (n INTEGER PRIMARY KEY, data BLOB)",
-        "CREATE INDEX windows_start ON windows (start)",
+        "CREATE INDEX windows_start ON windows (width, start)",
         """CREATE TABLE dirty (
             minute INTEGER, source TEXT, PRIMARY KEY (minute, source)) WITHOUT ROWID""",
         """CREATE TABLE frozen (

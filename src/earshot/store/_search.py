@@ -4,6 +4,7 @@ A page is read in two steps: spots in their order (time in milliseconds), then t
 one millisecond lie there in no order that means anything, so the last millisecond of a step is
 always read whole and sorted by (event_time, source, id).
 """
+# ruff: noqa: S608 - SQL is put together from names of our own only
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ import polars as pl
 from earshot.clock import from_micros, micros
 from earshot.disk import rows
 from earshot.model.index import All, AnyOf, Near, Prefix, Query, Span, Tag, Term
-from earshot.model.schema import STORED, TIME
+from earshot.model.schema import STORED
 from earshot.model.tags import rule_tag
 from earshot.store._keys import FARTHEST_MS, SLOTS, span_of
 from earshot.store._rows import frame, read_spots, with_rules
@@ -24,9 +25,7 @@ from earshot.store._schema import HIDDEN
 
 After = tuple[dt.datetime, str, str]
 ORDER: Final = ("event_time", "source", "id")
-FOUND: Final = pl.Schema(
-    {"spot": pl.Int64, "event_time": TIME, "source": pl.String, "id": pl.String}
-)
+FOUND: Final = pl.Schema([("spot", pl.Int64()), *((c, STORED[c]) for c in ORDER)])
 FIRST, LAST = -(1 << 63), (1 << 63) - 1
 
 
@@ -92,9 +91,9 @@ class Search:
         """Tables and condition up to the range of spots, and the values of the condition."""
         if self.match is None:
             return f"posts p WHERE flags & {HIDDEN} = 0 AND p.spot", []
-        join = "words w JOIN posts p ON p.spot = w.rowid"
+        join = "fts w JOIN posts p ON p.spot = w.rowid"
         shown = "w.rowid NOT IN (SELECT spot FROM hidden)"
-        return f"{join} WHERE words MATCH ? AND {shown} AND w.rowid", [self.match]
+        return f"{join} WHERE fts MATCH ? AND {shown} AND w.rowid", [self.match]
 
     def inside(self) -> pl.Expr:
         """Which rows lie in the span to the microsecond."""
@@ -128,9 +127,9 @@ def _behind(after: After, *, newest_first: bool) -> pl.Expr:
     """Which rows come after this one, in the order of the page."""
     behind: pl.Expr = pl.lit(value=False)
     for column, value in reversed(list(zip(ORDER, after, strict=True))):
-        this = pl.col(column)
-        further = this < value if newest_first else this > value
-        behind = further | ((this == value) & behind)
+        this, other = pl.col(column), pl.lit(value)
+        further = this < other if newest_first else this > other
+        behind = further | ((this == other) & behind)
     return behind
 
 
@@ -162,7 +161,7 @@ def _keys(  # noqa: PLR0913 - one statement, its parts
     by = "w.rowid" if search.match is not None else "p.spot"
     order = "DESC" if newest_first else "ASC"
     statement = f"""SELECT p.spot, p.event_time, p.source, p.id FROM {where} BETWEEN ? AND ?
-        ORDER BY {by} {order} LIMIT ?"""  # noqa: S608 - texts of our own
+        ORDER BY {by} {order} LIMIT ?"""
     return rows(db, statement, (*values, low, high, limit))
 
 
@@ -185,7 +184,7 @@ def _counted(db: apsw.Connection, search: Search, low: int, high: int) -> int:
         whole = between == (FIRST, LAST)
         every = "SELECT count(*) FROM posts" + ("" if whole else " WHERE spot BETWEEN ? AND ?")
         return int(rows(db, every, () if whole else between)[0][0]) - int(unseen)
-    some = "SELECT count(*) FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ?"
+    some = "SELECT count(*) FROM fts WHERE fts MATCH ? AND rowid BETWEEN ? AND ?"
     if unseen:
         some += " AND rowid NOT IN (SELECT spot FROM hidden)"
     return int(rows(db, some, (search.match, *between))[0][0])
@@ -213,7 +212,7 @@ def day_page(
     if after is not None:
         low = max(low, span_of(micros(after[0]) // 1000)[0])
     some = "spot BETWEEN ? AND ? AND source = ?"
-    statement = f"SELECT spot, event_time, source, id FROM posts WHERE {some} ORDER BY spot LIMIT ?"  # noqa: S608 - our own
+    statement = f"SELECT spot, event_time, source, id FROM posts WHERE {some} ORDER BY spot LIMIT ?"
     parts: list[pl.DataFrame] = []
     while low <= high and sum(p.height for p in parts) < limit:
         found = rows(db, statement, (low, high, source, limit))
@@ -231,10 +230,10 @@ def bounds(db: apsw.Connection) -> tuple[dt.datetime, dt.datetime] | None:
     """Least and greatest event time; the ends lie in the first and in the last millisecond."""
     ends = []
     for pick, order in (("min", "ASC"), ("max", "DESC")):
-        edge = rows(db, f"SELECT spot FROM posts ORDER BY spot {order} LIMIT 1")  # noqa: S608 - our own
+        edge = rows(db, f"SELECT spot FROM posts ORDER BY spot {order} LIMIT 1")
         if not edge:
             return None
         group = edge[0][0] // SLOTS * SLOTS
-        some = f"SELECT {pick}(event_time) FROM posts WHERE spot BETWEEN ? AND ?"  # noqa: S608 - our own
+        some = f"SELECT {pick}(event_time) FROM posts WHERE spot BETWEEN ? AND ?"
         ends.append(from_micros(rows(db, some, (group, group + SLOTS - 1))[0][0]))
     return ends[0], ends[1]

@@ -1,4 +1,5 @@
-"""Window blocks: totals in one table, the blocks themselves in another that a series never reads."""
+"""Window blocks: totals in one table, blocks in another that a series never reads."""
+# ruff: noqa: S608 - SQL is put together from names of our own only
 
 import datetime as dt
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ def put(db: apsw.Connection, blocks: Sequence[WindowBlock]) -> None:
     """Replace blocks; an empty one takes its window away."""
     for block in blocks:
         key = (block.width, block.rule, block.source, micros(block.start))
-        old = rows(db, f"DELETE FROM windows WHERE {_KEY} RETURNING data", key)  # noqa: S608 - our own
+        old = rows(db, f"DELETE FROM windows WHERE {_KEY} RETURNING data", key)
         n = old[0][0] if old else None
         if not block.data:
             db.execute("DELETE FROM blocks WHERE n = ?", (n,))
@@ -75,29 +76,30 @@ def read(  # noqa: PLR0913 - one query, its parts
     since: dt.datetime,
     until: dt.datetime,
     source: str | None,
-    rule: int,
+    rule: int | None,
 ) -> list[WindowBlock]:
     """See `Store.windows`."""
     found = rows(
         db,
-        """SELECT start, source, posts, authors, score, b.data
+        f"""SELECT start, source, rule, posts, authors, score, b.data
         FROM windows w JOIN blocks b ON b.n = w.data
-        WHERE width = ? AND rule = ? AND source = coalesce(?, source) AND start >= ? AND start < ?
-        ORDER BY start, source""",
-        (width, rule, source, micros(since), micros(until)),
+        WHERE width = ? {"" if rule is None else "AND rule = ?"} AND start >= ? AND start < ?
+            AND source = coalesce(?, source)
+        ORDER BY start, source, rule""",
+        (width, *([] if rule is None else [rule]), micros(since), micros(until), source),
     )
     return [
         WindowBlock(
             start=from_micros(start),
             width=width,
             source=its_source,
-            rule=rule,
+            rule=its_rule,
             posts=posts,
             authors=authors,
             score=score,
             data=data,
         )
-        for start, its_source, posts, authors, score, data in found
+        for start, its_source, its_rule, posts, authors, score, data in found
     ]
 
 

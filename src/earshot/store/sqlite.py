@@ -4,6 +4,7 @@ Posts lie in order of event time (`_keys`), are found by words and tags (`_searc
 only by batches (`_apply`) that are committed with the log offset and the change feed (`_feed`).
 The writer holds a lock file beside the database; each reading call borrows a connection of its own.
 """
+# ruff: noqa: S608 - SQL is put together from names of our own only
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -31,10 +32,19 @@ from earshot.errors import ConflictError, EarshotError
 from earshot.model.changes import DIRTY, KEY, Changes, State, Wanted
 from earshot.model.index import Query, Span
 from earshot.model.schema import COUNT, GAP, QUARANTINE
-from earshot.store import Retention, WindowBlock, _feed, _find, _names, _retire, _search, _windows
+from earshot.store import (
+    Retention,
+    WindowBlock,
+    _feed,
+    _find,
+    _minutes,
+    _names,
+    _retire,
+    _search,
+    _windows,
+)
 from earshot.store._apply import Applied, apply
-from earshot.store._observed import observed
-from earshot.store._rows import ROW, frame, read_posts, read_spots, with_rules
+from earshot.store._rows import ROW, frame, read_spots, with_rules
 from earshot.store._schema import PRAGMAS, READER_PRAGMAS, STEPS
 
 CONTRACT_URL = "sqlite:///{tmp}/store.db"
@@ -94,8 +104,7 @@ class SqliteStore:
             with self._telling(db, now):
                 applied = apply(db, self._filters, changes, now)
                 db.execute("UPDATE own SET value = ? WHERE key = 'offset'", (offset,))
-                new = applied.posts.filter(~pl.col("replaced"), ~pl.col("hidden"))
-                _feed.put_posts(db, self._feed, now, new, changes.hits)
+                _feed.put_posts(db, self._feed, now, applied.new, applied.hits)
                 _feed.put_corrections(db, self._feed, now, applied.removed, applied.changed)
                 if gaps is not None and gaps.height:
                     _put_gaps(db, gaps)
@@ -183,19 +192,33 @@ class SqliteStore:
 
     def by_minute(self, minute: dt.datetime, source: str) -> pl.DataFrame:
         """See `Store.by_minute`."""
-        span = Span(minute, minute + dt.timedelta(minutes=1))
-        low, high = _search.Search(None, span).spots()
-        with self._read() as db:
-            posts = read_posts(db, "spot BETWEEN ? AND ? AND source = ?", (low, high, source))
-            return with_rules(db, posts.filter(_search.Search(None, span).inside()))
+        pages = list(self.by_minutes(_one(minute, source)))
+        return pl.concat(pages) if pages else pl.DataFrame(schema=ROW)
 
     def observed(self, minute: dt.datetime, source: str) -> pl.DataFrame:
         """See `Store.observed`."""
+        pages = list(self.observed_in(_one(minute, source)))
+        found = pl.concat(pages) if pages else pl.DataFrame(schema=_minutes.OBSERVED_IN)
+        return found.select(_minutes.OBSERVED.names())
+
+    def by_minutes(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """See `Store.by_minutes`; all pages are of one state of the file."""
         with self._read() as db:
-            return observed(db, micros(minute), source)
+            yield from _minutes.posts_of(db, minutes)
+
+    def observed_in(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """See `Store.observed_in`; all pages are of one state of the file."""
+        with self._read() as db:
+            yield from _minutes.observed_in(db, minutes)
 
     def windows(
-        self, *, width: int, since: dt.datetime, until: dt.datetime, source: str | None, rule: int
+        self,
+        *,
+        width: int,
+        since: dt.datetime,
+        until: dt.datetime,
+        source: str | None,
+        rule: int | None,
     ) -> list[WindowBlock]:
         """See `Store.windows`."""
         with self._read() as db:
@@ -218,9 +241,9 @@ class SqliteStore:
         order = "ORDER BY source, rule, name"
         with self._read() as db:
             if since is None:
-                return frame(rows(db, f"SELECT * FROM totals {order}"), schema)  # noqa: S608 - our own
+                return frame(rows(db, f"SELECT * FROM totals {order}"), schema)
             some = f"""SELECT source, rule, name, sum(n) FROM counts WHERE minute >= ?
-                GROUP BY source, rule, name {order}"""  # noqa: S608 - our own
+                GROUP BY source, rule, name {order}"""
             return frame(rows(db, some, (micros(since),)), schema)
 
     def counts_by_minute(self, *, since: dt.datetime, until: dt.datetime) -> pl.DataFrame:
@@ -241,7 +264,7 @@ class SqliteStore:
     def quarantine(self, *, after: int = -1, limit: int = 100) -> pl.DataFrame:
         """See `Store.quarantine`."""
         columns = ", ".join(f'"{c}"' for c in QUARANTINE)
-        some = f'SELECT {columns} FROM quarantine WHERE "offset" > ? ORDER BY 1 LIMIT ?'  # noqa: S608 - our own
+        some = f'SELECT {columns} FROM quarantine WHERE "offset" > ? ORDER BY 1 LIMIT ?'
         with self._read() as db:
             return frame(rows(db, some, (after, limit)), QUARANTINE)
 
@@ -352,6 +375,10 @@ class SqliteStore:
     def _check_open(self) -> None:
         if self._closed:
             raise EarshotError(f"the store {self.path} is closed")  # noqa: EM102 - one value
+
+
+def _one(minute: dt.datetime, source: str) -> pl.DataFrame:
+    return pl.DataFrame([(minute, source)], DIRTY, orient="row")
 
 
 def _put_gaps(db: apsw.Connection, gaps: pl.DataFrame) -> None:

@@ -13,7 +13,7 @@ from earshot.api.deps import (
     RoomsDep,
     SettingsDep,
 )
-from earshot.api.operate import append_and_wait
+from earshot.api.operate import again, append_and_wait
 from earshot.api.paging import address, number
 from earshot.api.routes import router
 from earshot.api.schemas import collection as shapes
@@ -85,7 +85,7 @@ def replay(body: shapes.ReplayIn, actor: ReplayQuarantine, rooms: RoomsDep) -> A
         if row.height == 0 or row["offset"][0] != offset:
             msg = f"no record {offset} is in quarantine"
             raise NotFoundError(msg)
-        items.append(present.again(row))
+        items.append(again(row))
     rooms.control.audit(
         actor.person.name, "quarantine.replay", f"{len(items)} records", f"{min(body.offsets)}…"
     )

@@ -18,7 +18,7 @@ api = router("posts")
     response_class=StreamingResponse,
     responses={
         200: {
-            "description": "The posts, one a line (or row) in schema order, `source` and `id` first.",
+            "description": "The posts, one a line or row, `source` and `id` first.",
             "content": {
                 name: {"schema": {"type": "string"}} for name in exports.MEDIA_TYPES.values()
             },

@@ -114,17 +114,21 @@ def _page(
     found: query.Found, at: Cursor | None, mark: str
 ) -> tuple[pl.DataFrame, str | None, str | None]:
     """The rows in the list's order, and the cursors of its neighbours."""
-    onward = found.cursor
-    if at is not None and at.back:
-        rows = found.posts.reverse()
-        # the page was read backwards: behind it lies the page we came from
-        after = Cursor(place_of(rows, -1) if rows.height else at.place, back=False)
-        before = Cursor(onward, back=True) if onward else None
-        return rows, encode(after, mark), before and encode(before, mark)
+    onward = (
+        encode(Cursor(found.cursor, back=at is not None and at.back), mark)
+        if found.cursor
+        else None
+    )
     rows = found.posts
-    following = Cursor(onward, back=False) if onward else None
-    before = Cursor(place_of(rows, 0), back=True) if at is not None and rows.height else None
-    return rows, following and encode(following, mark), before and encode(before, mark)
+    if at is None:
+        return rows, onward, None
+    if at.back:
+        # the page was read backwards: behind it lies the page we came from
+        rows = rows.reverse()
+        last = place_of(rows, -1) if rows.height else at.place
+        return rows, encode(Cursor(last, back=False), mark), onward
+    first = place_of(rows, 0) if rows.height else at.place
+    return rows, onward, encode(Cursor(first, back=True), mark)
 
 
 def _links(next_url: str | None, prev_url: str | None) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """The live stream: server-sent events with resume."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
-from fastapi import Header, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi import Header, Query, Request, Response
 
 from earshot.api import stream
+from earshot.api.auth import Auth
 from earshot.api.deps import FollowStream, RoomsDep
 from earshot.api.routes import router
 from earshot.api.schemas.stream import EVENTS
@@ -27,7 +27,7 @@ of each event is JSON: """
     "/stream",
     operation_id="stream_follow",
     description=DESCRIPTION,
-    response_class=StreamingResponse,
+    response_class=Response,
     responses={
         200: {
             "description": "Events, until the client leaves or the session ends.",
@@ -59,7 +59,8 @@ async def follow(
     last_event_id: Annotated[
         str | None, Header(description="Id of the last event seen.", max_length=100)
     ] = None,
-) -> StreamingResponse:
+) -> Response:
     """Follow the change feed."""
+    auth = cast("Auth", request.app.state.auth)
     place = last_event_id or after
-    return stream.respond(rooms, request, actor, stream.read_topics(topics), place)
+    return stream.EventStream(rooms, auth, actor, stream.read_topics(topics), place)

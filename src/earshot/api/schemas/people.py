@@ -58,8 +58,8 @@ class Setup(Shape):
 
     code: str = Field(min_length=1, max_length=200, examples=["Jx0p3v6lQ9"])
     """The code from the printed address."""
-    name: str = Field(min_length=1, max_length=100, examples=["ada"])
-    """The name of the first administrator."""
+    name: str = Field("", max_length=100, examples=["ada"])
+    """The name of the first administrator; not needed where the code is for somebody already."""
     password: str | None = Field(None, min_length=10, max_length=1024, examples=["a long sentence"])
     """Without one, new one-time links from `earshot up` are the only way in."""
 

@@ -23,12 +23,9 @@ def times(records: pl.DataFrame) -> Micros:
         records: RECORDS.
     """
     told = np.full(records.height, UNKNOWN)
-    numbered = records.with_row_index("row")
-    for (name,), part in numbered.group_by("format", maintain_order=True):
-        asked = part.select(pl.lit(None, pl.Int64).alias("offset"), *records.columns)
-        found = _by_record(formats.get(str(name)).decode(asked))
-        at = found["at"].to_physical().fill_null(UNKNOWN).to_numpy()
-        told[part["row"].to_numpy()[found["record"].to_numpy()]] = at
+    asked = records.select(pl.lit(None, pl.Int64).alias("offset"), *records.columns)
+    found = _by_record(formats.decode(asked))
+    told[found["record"].to_numpy()] = found["at"].to_physical().to_numpy()
     return told
 
 

@@ -25,7 +25,9 @@ def _texts(letters: npt.NDArray[np.uint8]) -> pl.Series:
     return pl.Series(pl.from_arrow(array))
 
 
-def _digits(value: U64, alphabet: npt.NDArray[np.uint8], bits: int, count: int) -> npt.NDArray[np.uint8]:
+def _digits(
+    value: U64, alphabet: npt.NDArray[np.uint8], bits: int, count: int
+) -> npt.NDArray[np.uint8]:
     """The last `count` digits of `bits` bits each, the greatest first."""
     shifts = np.arange(count - 1, -1, -1, dtype=np.uint64) * np.uint64(bits)
     mask = np.uint64((1 << bits) - 1)

@@ -112,7 +112,7 @@ def populate(seed: int, people: int) -> People:
     key = noise.mix(np.arange(people), noise.one(seed, 2) & 0xFFFFFFFF)
     rank = np.arange(people) - first[community]
     share = (rank + 2.0) ** -0.75
-    place = noise.below(numbers + seed * 7919, 3, len(PLACES))
+    place = (numbers * 7 + seed) % len(PLACES)  # so that no language is left out
     topics = np.stack([noise.below(numbers + seed * 7919, 4 + n, TOPICS) for n in range(3)], axis=1)
     return People(
         seed=seed,
@@ -139,9 +139,7 @@ def _homes(count: int) -> I64:
     return homes
 
 
-def _profiles(
-    key: U64, community: I64, home: I64, place: I64, topics: I64
-) -> pl.DataFrame:
+def _profiles(key: U64, community: I64, home: I64, place: I64, topics: I64) -> pl.DataFrame:
     """What the networks show of a person."""
     lang = np.array([PLACES[p].lang for p in place])[community]
     number = np.arange(len(key))
@@ -158,7 +156,9 @@ def _profiles(
             "handle": handle,
             "name": given + " " + family,
             "bio": before + topic_names().gather(lang * TOPICS + topic) + after,
-            "number": pl.Series(10_000_000 + number * 7919 + (key % np.uint64(7919)).astype(np.int64)).cast(pl.String),
+            "number": pl.Series(
+                10_000_000 + number * 7919 + (key % np.uint64(7919)).astype(np.int64)
+            ).cast(pl.String),
             "city": pl.Series([t.city for t in town]).gather(community),
             "country": pl.Series([t.country for t in town]).gather(community),
             "lat": np.array([t.lat for t in town])[community],
@@ -188,8 +188,38 @@ def flattened(pools: tuple[tuple[str, ...], ...]) -> tuple[pl.Series, I64, I64]:
     return pl.Series([s for p in pools for s in p]), np.cumsum(size) - size, size
 
 
-_ONSETS: Final = ("br", "k", "l", "m", "n", "or", "p", "s", "t", "v", "z", "el", "ka", "mi", "ro", "ta")
-_RIMES: Final = ("ado", "en", "ia", "ilo", "ora", "una", "aster", "inde", "omi", "ulo", "ett", "aro")
+_ONSETS: Final = (
+    "br",
+    "k",
+    "l",
+    "m",
+    "n",
+    "or",
+    "p",
+    "s",
+    "t",
+    "v",
+    "z",
+    "el",
+    "ka",
+    "mi",
+    "ro",
+    "ta",
+)
+_RIMES: Final = (
+    "ado",
+    "en",
+    "ia",
+    "ilo",
+    "ora",
+    "una",
+    "aster",
+    "inde",
+    "omi",
+    "ulo",
+    "ett",
+    "aro",
+)
 
 
 def _handles(key: U64, number: I64) -> pl.Series:

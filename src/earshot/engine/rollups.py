@@ -1,0 +1,228 @@
+"""Windows of 5 minutes and of an hour, merged from smaller ones once these have come to rest.
+
+A roll-up that is in the store always equals the minutes it stands for: when a minute changes, the
+roll-ups above it are dropped in the same transaction, and made again later. Which ones are owed is
+noted in the store first, so that no end of the process loses them.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from earshot.clock import from_micros, micros
+from earshot.pipeline.codec import decode, encode
+from earshot.pipeline.top import totals
+from earshot.pipeline.window import KEYS, MINUTE, Windows, chosen, roll
+from earshot.store import Store, WindowBlock
+
+FIVE_MINUTES: Final = 300
+HOUR: Final = 3600
+PARTS: Final = {FIVE_MINUTES: MINUTE, HOUR: FIVE_MINUTES}
+"""Width of a roll-up → width of the windows it is merged from."""
+FACT: Final = "windows.owed"
+AT_REST: Final = dt.timedelta(seconds=5)
+"""How long nothing must have changed before a roll-up is made, where event time stands still."""
+GRACE: Final = dt.timedelta(minutes=2)
+"""How far event time must have gone on before it is made at once."""
+MOST_PAIRS: Final = 3_000_000
+"""(value, author) pairs of small windows kept in memory until they are merged."""
+
+Key = tuple[int, dt.datetime, str]
+"""Width, start, source of a roll-up, of all its rules."""
+
+
+@dataclass(slots=True)
+class _Owed:
+    """A roll-up that has to be made."""
+
+    touched: dt.datetime
+    dropped: bool
+    """Whether what the store had of it is gone."""
+    at_hand: bool
+    """Whether all its parts are in memory, each once."""
+    parts: set[dt.datetime]
+    """Starts of the parts made since it is owed."""
+
+
+class RollUps:
+    """Keeps account of the roll-ups that are owed, and makes them."""
+
+    def __init__(self, store: Store, *, now: dt.datetime | None = None) -> None:
+        self._store = store
+        self._owed: dict[Key, _Owed] = {}
+        self._at_hand: dict[int, list[Windows]] = {width: [] for width in PARTS}
+        self._newest: dict[str, dt.datetime] = {}
+        self._noted: set[Key] = set()
+        for width, start, source in _read(store.facts(FACT).get(FACT, "[]")):
+            key = (width, from_micros(start), source)
+            self._owed[key] = _Owed(
+                now or from_micros(0), dropped=False, at_hand=False, parts=set()
+            )
+            self._noted.add(key)
+
+    def owe(self, made: Windows, minutes: pl.DataFrame, now: dt.datetime) -> list[WindowBlock]:
+        """Owe all roll-ups above these DIRTY rows; returns the blocks that drop their old ones.
+
+        Args:
+            made: The new windows of these minutes.
+            minutes: The minutes, those that became empty too.
+            now: To know when they come to rest.
+        """
+        for minute, source in minutes.iter_rows():
+            self._newest[source] = max(minute, self._newest.get(source, minute))
+            self._touch((FIVE_MINUTES, _floor(minute, FIVE_MINUTES), source), minute, now)
+            self._touch((HOUR, _floor(minute, HOUR), source), None, now)
+        self._note()
+        self._hold(FIVE_MINUTES, made)
+        new = [key for key, owed in self._owed.items() if not owed.dropped]
+        for key in new:
+            self._owed[key].dropped = True
+        return [empty(b) for b in self._stored(new)]
+
+    def due(self, now: dt.datetime, dirty: pl.DataFrame, *, everything: bool) -> list[Key]:
+        """Roll-ups to make now, small ones first: nothing below them is dirty or owed."""
+        open_ = {(w, _floor(m, w), s) for m, s in dirty.iter_rows() for w in PARTS}
+        open_ |= {(HOUR, _floor(start, HOUR), s) for w, start, s in self._owed if w < HOUR}
+        return sorted(
+            key for key, owed in self._owed.items()
+            if key not in open_ and (everything or self._rests(key, owed, now))
+        )  # fmt: skip
+
+    def make(self, keys: Collection[Key], now: dt.datetime) -> list[WindowBlock]:
+        """The blocks of these roll-ups, of one width, for all their rules."""
+        width = next(iter(keys))[0]
+        near = {key for key in keys if self._owed[key].at_hand}
+        parts = self._release(width, near)
+        parts += self._read_parts([key for key in keys if key not in near])
+        made = roll(parts, width)
+        if width == FIVE_MINUTES:
+            for _, start, source in keys:
+                self._touch((HOUR, _floor(start, HOUR), source), start, now)
+            self._hold(HOUR, made)
+        gone = self._stored([key for key in keys if not self._owed[key].dropped])
+        for key in keys:
+            del self._owed[key]
+        return blocks_of(made, width, instead_of=gone)
+
+    def settle(self) -> None:
+        """Note that nothing is owed any more, where that is so."""
+        if self._noted and not self._owed:
+            self._noted = set()
+            self._store.note(FACT, "[]")
+
+    def _rests(self, key: Key, owed: _Owed, now: dt.datetime) -> bool:
+        width, start, source = key
+        end = start + dt.timedelta(seconds=width)
+        gone_on = self._newest.get(source, start) >= end + GRACE
+        return gone_on or (now >= end and now >= owed.touched + AT_REST)
+
+    def _touch(self, key: Key, part: dt.datetime | None, now: dt.datetime) -> None:
+        owed = self._owed.get(key)
+        if owed is None:
+            fresh = not self._has_parts(key)
+            owed = self._owed[key] = _Owed(now, dropped=False, at_hand=fresh, parts=set())
+        owed.touched = now
+        if part is not None:
+            owed.at_hand &= part not in owed.parts
+            owed.parts.add(part)
+
+    def _has_parts(self, key: Key) -> bool:
+        """Whether the store has parts of it that this process did not make for it."""
+        width, start, source = key
+        return not self._store.series(
+            width=PARTS[width], since=start, until=start + dt.timedelta(seconds=width),
+            source=source, rule=0,
+        ).is_empty()  # fmt: skip
+
+    def _hold(self, width: int, parts: Windows) -> None:
+        """Keep parts for the roll-ups of this width, as long as there is room."""
+        if parts.keys.height:
+            self._at_hand[width].append(parts)
+        if sum(len(w.blocks.pair) for held in self._at_hand.values() for w in held) > MOST_PAIRS:
+            for owed in self._owed.values():
+                owed.at_hand = False
+            self._at_hand = {w: [] for w in PARTS}
+
+    def _release(self, width: int, keys: set[Key]) -> list[Windows]:
+        """Take the parts of these roll-ups out of memory, and let go of what nobody waits for."""
+        waiting = {key for key, owed in self._owed.items() if owed.at_hand} - keys
+        taken, held = [], []
+        for windows in self._at_hand[width]:
+            mine = [(width, _floor(t, width), s) for t, s, _ in windows.keys.iter_rows()]
+            taken += _some(windows, [key in keys for key in mine])
+            held += _some(windows, [key in waiting for key in mine])
+        self._at_hand[width] = held
+        return taken
+
+    def _read_parts(self, keys: Iterable[Key]) -> list[Windows]:
+        blocks = [
+            b for width, start, source in keys
+            for b in self._store.windows(
+                width=PARTS[width], since=start, until=start + dt.timedelta(seconds=width),
+                source=source, rule=None,
+            )
+        ]  # fmt: skip
+        return [windows_of(blocks)] if blocks else []
+
+    def _stored(self, keys: Iterable[Key]) -> list[WindowBlock]:
+        return [
+            b for width, start, source in keys
+            for b in self._store.windows(
+                width=width, since=start, until=start + dt.timedelta(seconds=width),
+                source=source, rule=None,
+            )
+        ]  # fmt: skip
+
+    def _note(self) -> None:
+        """Write down what is owed, where more is owed than was written."""
+        if self._owed.keys() <= self._noted:
+            return
+        self._noted = set(self._owed)
+        rows = [(width, micros(start), source) for width, start, source in self._noted]
+        self._store.note(FACT, msgspec.json.encode(sorted(rows)).decode())
+
+
+def windows_of(blocks: list[WindowBlock], *, facet: str | None = None) -> Windows:
+    """What these blocks hold; only one facet of it, where one is given."""
+    keys = pl.DataFrame([(b.start, b.source, b.rule) for b in blocks], KEYS, orient="row")
+    return Windows(keys, decode([b.data for b in blocks], facet=facet))
+
+
+def blocks_of(
+    windows: Windows, width: int, *, instead_of: Iterable[WindowBlock] = ()
+) -> list[WindowBlock]:
+    """Blocks to store, and empty ones for those that they do not replace."""
+    keys, data = windows.keys, encode(windows.blocks)
+    rows = zip(keys.iter_rows(), totals(windows.blocks).iter_rows(), data, strict=True)
+    blocks = [
+        WindowBlock(start, width, source, rule, posts, authors, score, blob)
+        for (start, source, rule), (posts, authors, score), blob in rows
+        if blob
+    ]
+    there = {(b.start, b.source, b.rule) for b in blocks}
+    gone = (b for b in instead_of if (b.start, b.source, b.rule) not in there)
+    return blocks + [empty(b) for b in gone]
+
+
+def empty(block: WindowBlock) -> WindowBlock:
+    """What drops a block from the store."""
+    return WindowBlock(block.start, block.width, block.source, block.rule, 0, 0, 0, b"")
+
+
+def _some(windows: Windows, keep: list[bool]) -> list[Windows]:
+    if not any(keep):
+        return []
+    return [windows] if all(keep) else [chosen(windows, pl.Series(np.array(keep)))]
+
+
+def _floor(moment: dt.datetime, width: int) -> dt.datetime:
+    return from_micros(micros(moment) // (width * 1_000_000) * (width * 1_000_000))
+
+
+def _read(text: str) -> list[tuple[int, int, str]]:
+    return msgspec.json.decode(text, type=list[tuple[int, int, str]])

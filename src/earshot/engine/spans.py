@@ -1,0 +1,166 @@
+"""Ask windows about any span: the widest blocks that fit, and minutes at the edges."""
+
+import datetime as dt
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from earshot.clock import from_micros, micros
+from earshot.engine.rollups import FIVE_MINUTES, HOUR, windows_of
+from earshot.errors import UsageError
+from earshot.model.schema import FACETS, TIME, VARIANTS
+from earshot.pipeline.top import TOP, top, totals
+from earshot.pipeline.window import MINUTE, roll
+from earshot.store import Store, WindowBlock
+
+STEPS: Final = (MINUTE, FIVE_MINUTES, HOUR, 86400)
+"""Widths that a series may have, in seconds."""
+SERIES: Final = pl.Schema(
+    {"start": TIME, "source": pl.String, "posts": pl.Int64, "authors": pl.Int64, "score": pl.Int64}
+)
+_US: Final = 1_000_000
+
+
+def top_of(  # noqa: PLR0913 - one question, its parts
+    store: Store,
+    facet: str,
+    width: int,
+    at: dt.datetime,
+    *,
+    source: str | None = None,
+    rule: int = 0,
+    variant: str = "all",
+    limit: int = 10,
+) -> pl.DataFrame:
+    """The leading values of a facet in the window of `width` seconds that ends at `at`.
+
+    Windows begin and end with a minute: a time within a minute stands for the end of it.
+
+    Args:
+        store: To be read.
+        facet: One of FACETS.
+        width: Seconds, whole minutes.
+        at: End of the window.
+        source: One network; None: all, whose authors are different people.
+        rule: 0: all posts.
+        variant: One of VARIANTS.
+        limit: Most rows.
+
+    Returns:
+        TOP: rank, value, posts, authors, score (thousandths), in order of rank.
+
+    Raises:
+        UsageError: No such facet, variant or width.
+    """
+    _known("facet", facet, FACETS)
+    _known("variant", variant, VARIANTS)
+    if width < MINUTE or width % MINUTE:
+        msg = f"a window of {width} seconds is not made of whole minutes"
+        raise UsageError(msg, hint="60, 300, 3600, …")
+    until = from_micros(-(-micros(at) // (MINUTE * _US)) * MINUTE * _US)
+    since = until - dt.timedelta(seconds=width)
+    blocks = _covering(store, since, until, source=source, rule=rule)
+    if not blocks or limit < 1:
+        return pl.DataFrame(schema=TOP)
+    return top(windows_of(blocks, facet=facet).blocks, facet, limit=limit, variant=variant)
+
+
+def series_of(
+    store: Store,
+    step: int,
+    since: dt.datetime,
+    until: dt.datetime,
+    *,
+    source: str | None = None,
+    rule: int = 0,
+) -> pl.DataFrame:
+    """Posts, distinct authors and score of each stretch of `step` seconds, by source.
+
+    Args:
+        store: To be read.
+        step: One of STEPS; stretches begin at multiples of it (days: in UTC).
+        since: The first stretch is the one that holds this.
+        until: The last one holds the moment before this.
+        source: One network; None: all, a row each (authors of several may be added up).
+        rule: 0: all posts.
+
+    Returns:
+        SERIES, in order of start and source; no rows for stretches without anything.
+
+    Raises:
+        UsageError: No such step.
+    """
+    _known("step", step, STEPS)
+    since = _floor(since, step)
+    until = -_floor_us(-micros(until), step)
+    end = from_micros(until)
+    if step == MINUTE:
+        rows = store.series(width=step, since=since, until=end, source=source, rule=rule)
+    else:
+        blocks = _covering(store, since, end, source=source, rule=rule, widest=step)
+        if not blocks:
+            return pl.DataFrame(schema=SERIES)
+        merged = roll([windows_of(blocks, facet="total")], step)
+        rows = pl.concat([merged.keys, totals(merged.blocks)], how="horizontal")
+    return rows.select(SERIES.names()).cast(dict(SERIES)).sort("start", "source")
+
+
+def _covering(  # noqa: PLR0913 - one question, its parts
+    store: Store,
+    since: dt.datetime,
+    until: dt.datetime,
+    *,
+    source: str | None,
+    rule: int,
+    widest: int = HOUR,
+) -> list[WindowBlock]:
+    """Blocks that hold [since, until) exactly once: wide where there is one, else narrower."""
+    covered = pl.DataFrame(schema={"width": pl.Int64, "start": TIME, "source": pl.String})
+    blocks: list[WindowBlock] = []
+    for width in (w for w in (HOUR, FIVE_MINUTES, MINUTE) if w <= widest):
+        first, last = -_floor_us(-micros(since), width), _floor_us(micros(until), width)
+        if first >= last:
+            continue
+        span = {"since": from_micros(first), "until": from_micros(last)}
+        there = store.series(width=width, source=source, rule=rule, **span)
+        wanted = there.select(pl.lit(width, pl.Int64).alias("width"), "start", "source")
+        for wide in covered["width"].unique():
+            held = covered.filter(pl.col("width") == wide).select("start", "source", "width")
+            floor = pl.col("start").dt.truncate(f"{wide}s")
+            wanted = wanted.with_columns(wide=floor).join(
+                held, left_on=["wide", "source"], right_on=["start", "source"], how="anti"
+            ).drop("wide")  # fmt: skip
+        blocks += _read(store, width, wanted, rule)
+        covered = pl.concat([covered, wanted])
+    return blocks
+
+
+def _read(store: Store, width: int, wanted: pl.DataFrame, rule: int) -> list[WindowBlock]:
+    """These blocks, asked for in runs without holes."""
+    blocks = []
+    for (source,), rows in wanted.group_by("source", maintain_order=True):
+        starts = rows["start"].sort().dt.epoch("us").to_numpy()
+        for run in np.split(starts, np.flatnonzero(np.diff(starts) != width * _US) + 1):
+            blocks += store.windows(
+                width=width,
+                since=from_micros(int(run[0])),
+                until=from_micros(int(run[-1]) + width * _US),
+                source=str(source),
+                rule=rule,
+            )
+    return blocks
+
+
+def _floor_us(us: int, width: int) -> int:
+    return us // (width * _US) * (width * _US)
+
+
+def _floor(moment: dt.datetime, width: int) -> dt.datetime:
+    return from_micros(_floor_us(micros(moment), width))
+
+
+def _known(what: str, given: object, known: tuple[object, ...]) -> None:
+    if given not in known:
+        msg = f"unknown {what} {given!r}"
+        raise UsageError(msg, hint=f"known: {', '.join(str(k) for k in known)}")

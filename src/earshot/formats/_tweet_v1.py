@@ -1,0 +1,259 @@
+"""Tweets of X API v1.1 in columns of POST, each with the originals it embeds."""
+
+from typing import Final
+
+import polars as pl
+
+from earshot.formats._frames import flat, nested, opened
+from earshot.formats._json import Fields
+from earshot.formats._links import links
+from earshot.formats._text import anchor, country, language, latitude, longitude, nonempty, unescape
+from earshot.formats._times import millis, tweet_time
+from earshot.model.schema import MEDIA
+
+_S: Final = pl.String
+_MEDIA_OF_V1: Final = pl.List(pl.Struct({"type": _S, "media_url_https": _S, "ext_alt_text": _S}))
+_ENTITIES: Final = pl.Struct(
+    {
+        "hashtags": pl.List(pl.Struct({"text": _S})),
+        "symbols": pl.List(pl.Struct({"text": _S})),
+        "user_mentions": pl.List(pl.Struct({"screen_name": _S})),
+        "urls": pl.List(pl.Struct({"url": _S, "expanded_url": _S})),
+        "media": _MEDIA_OF_V1,
+    }
+)
+_EXTENDED: Final = pl.Struct({"media": _MEDIA_OF_V1})
+_POINT: Final = pl.Struct({"coordinates": pl.List(pl.Float64)})
+
+TWEET: Final[Fields] = {
+    "id": pl.String(),
+    "id_str": pl.String(),
+    "created_at": pl.String(),
+    "timestamp_ms": pl.String(),
+    "text": pl.String(),
+    "full_text": pl.String(),
+    "source": pl.String(),
+    "lang": pl.String(),
+    "in_reply_to_status_id_str": pl.String(),
+    "in_reply_to_user_id_str": pl.String(),
+    "in_reply_to_screen_name": pl.String(),
+    "quoted_status_id_str": pl.String(),
+    "user": pl.Struct(
+        {
+            "id_str": _S,
+            "screen_name": _S,
+            "name": _S,
+            "description": _S,
+            "location": _S,
+            "followers_count": pl.Int64,
+            "verified": pl.Boolean,
+        }
+    ),
+    "coordinates": _POINT,
+    "place": pl.Struct({"full_name": _S, "country_code": _S}),
+    "entities": _ENTITIES,
+    "extended_entities": _EXTENDED,
+    "extended_tweet": pl.Struct(
+        {"full_text": _S, "entities": _ENTITIES, "extended_entities": _EXTENDED}
+    ),
+    "possibly_sensitive": pl.Boolean(),
+    "retweet_count": pl.Int64(),
+    "favorite_count": pl.Int64(),
+    "reply_count": pl.Int64(),
+    "quote_count": pl.Int64(),
+}
+"""The fields of a tweet that are read."""
+
+_QUOTED: Final = pl.Struct(TWEET)
+EMBEDDED: Final[Fields] = {
+    "quoted_status": _QUOTED,
+    "retweeted_status": pl.Struct({**TWEET, "quoted_status": _QUOTED}),
+}
+"""The originals in a tweet."""
+
+_KINDS: Final = {"photo": "image", "video": "video", "animated_gif": "gif"}
+
+
+def posts(tweets: pl.DataFrame) -> pl.DataFrame:
+    """Columns of POST, and `row`, `role`: the tweets themselves, then the originals in them.
+
+    Args:
+        tweets: `row`, TWEET and EMBEDDED.
+    """
+    if not tweets.height:
+        return tweets
+    everything = _with_embedded(tweets)
+    whole = opened(everything, "user", "place", "coordinates", "extended_tweet")
+    deeper = opened(
+        whole,
+        "entities",
+        "extended_entities",
+        "extended_tweet.entities",
+        "extended_tweet.extended_entities",
+    )
+    full = deeper.with_columns(
+        text=unescape(pl.coalesce("extended_tweet.full_text", "full_text", "text")),
+        media=pl.coalesce(
+            "extended_tweet.extended_entities.media",
+            "extended_entities.media",
+            "extended_tweet.entities.media",
+            "entities.media",
+        ),
+        id=pl.coalesce("id_str", "id"),
+    )
+    return full.select("row", "role", "id", "text", *_plain(), *_author(), *_lists(full))
+
+
+def _with_embedded(tweets: pl.DataFrame) -> pl.DataFrame:
+    """All tweets as equal rows: `row`, `role`, `repost_of`, `quote_of`, TWEET.
+
+    A post that is embedded twice (a repost's quote, which X writes inside the original and beside
+    it) is one row.
+    """
+    reposts = _inside(tweets, "retweeted_status")
+    quoted = pl.concat(
+        [
+            _inside(part, "quoted_status").select("row", *TWEET)
+            for part in (tweets, reposts)
+            if part.height
+        ]
+    ).unique(["row", "id_str", "id"], keep="first", maintain_order=True)
+    parts = [
+        _row(tweets, "create", _id_inside(tweets, "retweeted_status")),
+        _row(reposts, "embedded"),
+        _row(quoted, "embedded"),
+    ]
+    sound = pl.coalesce("text", "full_text").is_not_null()
+    return pl.concat([part.filter(sound) for part in parts if part.height])
+
+
+def _inside(tweets: pl.DataFrame, column: str) -> pl.DataFrame:
+    """`row` and the fields of the originals that a column holds."""
+    some = tweets.filter(pl.col(column).is_not_null()).select("row", column).unnest(column)
+    return some.filter(pl.coalesce("id_str", "id").is_not_null())
+
+
+def _id_inside(tweets: pl.DataFrame, column: str) -> pl.Series:
+    """The id of the original that a column holds, else null."""
+    fields = tweets[column].struct.unnest()
+    return fields.select(pl.coalesce("id_str", "id")).to_series()
+
+
+def _row(tweets: pl.DataFrame, role: str, repost_of: pl.Series | None = None) -> pl.DataFrame:
+    """`row`, TWEET, `role`, `repost_of`, `quote_of`; a repost quotes nothing itself."""
+    nothing = pl.repeat(None, tweets.height, dtype=pl.String, eager=True)
+    quotes = "quoted_status" in tweets.columns
+    inside = _id_inside(tweets, "quoted_status") if quotes else nothing
+    ids = tweets.select("row", *TWEET).with_columns(
+        role=pl.lit(role),
+        repost_of=nothing if repost_of is None else repost_of,
+        inside=inside,
+    )
+    quote = pl.when(pl.col("repost_of").is_null()).then(
+        pl.coalesce("quoted_status_id_str", "inside")
+    )
+    return ids.with_columns(quote_of=quote).drop("inside")
+
+
+def _plain() -> list[pl.Expr]:
+    """What takes no list: kind, times, replies, place, counters and the like."""
+    reply = pl.col("in_reply_to_status_id_str")
+    repost = pl.col("repost_of").is_not_null()
+    first = pl.when(reply.is_null() & ~repost).then("id")
+    point = pl.col("coordinates.coordinates")
+    place = nonempty(pl.col("place.full_name"))
+    counters = {
+        "likes": "favorite_count",
+        "reposts": "retweet_count",
+        "replies": "reply_count",
+        "quotes": "quote_count",
+    }
+    return [
+        pl.when(repost)
+        .then(pl.lit("repost"))
+        .when(reply.is_not_null())
+        .then(pl.lit("reply"))
+        .when(pl.col("quote_of").is_not_null())
+        .then(pl.lit("quote"))
+        .otherwise(pl.lit("post"))
+        .alias("kind"),
+        pl.coalesce(millis(pl.col("timestamp_ms")), tweet_time(pl.col("created_at"))).alias(
+            "created_at"
+        ),
+        language(pl.col("lang")).alias("lang"),
+        reply.alias("reply_to"),
+        pl.col("in_reply_to_user_id_str").alias("reply_to_author"),
+        pl.col("in_reply_to_screen_name").alias("reply_to_handle"),
+        pl.col("quote_of"),
+        pl.col("repost_of"),
+        first.alias("root"),
+        first.alias("conversation"),
+        pl.concat_str(
+            pl.lit("https://x.com/"), pl.col("user.screen_name").fill_null("i"), pl.lit("/status/"), "id"
+        ).alias("permalink"),
+        place.alias("place"),
+        country(pl.col("place.country_code")).alias("country"),
+        latitude(point.list.get(1, null_on_oob=True)).alias("latitude"),
+        longitude(point.list.get(0, null_on_oob=True)).alias("longitude"),
+        pl.when(point.is_not_null() | place.is_not_null())
+        .then(pl.lit("post"))
+        .alias("place_from"),
+        *(pl.when(~repost).then(v1).alias(name) for name, v1 in counters.items()),
+        pl.lit("public").alias("visibility"),
+        pl.col("possibly_sensitive").alias("sensitive"),
+        anchor(pl.col("source")).alias("client"),
+    ]
+
+
+def _author() -> list[pl.Expr]:
+    """Who wrote it, as they were then."""
+    names = {
+        "author_id": "id_str",
+        "author_handle": "screen_name",
+        "author_name": "name",
+        "author_followers": "followers_count",
+        "author_verified": "verified",
+    }
+    return [
+        *(pl.col(f"user.{v1}").alias(name) for name, v1 in names.items()),
+        unescape(pl.col("user.description")).alias("author_bio"),
+        nonempty(pl.col("user.location")).alias("author_location"),
+    ]
+
+
+def _lists(tweets: pl.DataFrame) -> list[pl.Series]:
+    """hashtags, cashtags, mentions, links, media."""
+    size = tweets.height
+    urls = flat(_entities(tweets, "urls")).filter(pl.col("url").is_not_null())
+    return [
+        _named(tweets, "hashtags", "text", "hashtags"),
+        _named(tweets, "symbols", "text", "cashtags"),
+        _named(tweets, "user_mentions", "screen_name", "mentions"),
+        nested(urls["at"], links(urls["url"], urls["expanded_url"]), size),
+        _media(tweets),
+    ]
+
+
+def _entities(tweets: pl.DataFrame, name: str) -> pl.Series:
+    """One of the entities: those of the whole text, where the text beside them is cut off."""
+    extended = f"extended_tweet.entities.{name}"
+    return tweets.select(pl.coalesce(extended, f"entities.{name}")).to_series()
+
+
+def _named(tweets: pl.DataFrame, entity: str, field: str, name: str) -> pl.Series:
+    """One text of each struct of a list."""
+    values = flat(_entities(tweets, entity)).select("at", pl.col(field).alias(name)).drop_nulls()
+    return nested(values["at"], values[name], tweets.height)
+
+
+def _media(tweets: pl.DataFrame) -> pl.Series:
+    """Pictures, videos and GIFs, with what they show in words."""
+    media = flat(tweets["media"]).select(
+        "at",
+        media=pl.struct(
+            kind=pl.col("type").replace_strict(_KINDS, default="other"),
+            url="media_url_https",
+            alt=nonempty(pl.col("ext_alt_text")),
+        ).cast(MEDIA),
+    )
+    return nested(media["at"], media["media"], tweets.height)

@@ -1,0 +1,345 @@
+"""Tweets of X API v2 in columns of POST, each with the tweets it refers to."""
+
+from typing import Final
+
+import polars as pl
+
+from earshot.formats._frames import flat, nested, opened
+from earshot.formats._json import Fields
+from earshot.formats._links import links
+from earshot.formats._text import country, language, latitude, longitude, nonempty, unescape
+from earshot.formats._times import iso
+from earshot.model.schema import MEDIA
+
+_S: Final = pl.String
+_REFERENCE: Final = {"type": _S, "id": _S}
+_USER: Final = {
+    "id": _S,
+    "name": _S,
+    "username": _S,
+    "description": _S,
+    "location": _S,
+    "verified": pl.Boolean,
+    "public_metrics": pl.Struct({"followers_count": pl.Int64}),
+}
+_MEDIUM: Final = {
+    "media_key": _S,
+    "type": _S,
+    "url": _S,
+    "preview_image_url": _S,
+    "alt_text": _S,
+}
+_PLACE: Final = {"id": _S, "full_name": _S, "country_code": _S}
+_ENTITIES: Final = pl.Struct(
+    {
+        "hashtags": pl.List(pl.Struct({"tag": _S})),
+        "cashtags": pl.List(pl.Struct({"tag": _S})),
+        "mentions": pl.List(pl.Struct({"username": _S})),
+        "urls": pl.List(
+            pl.Struct({"url": _S, "expanded_url": _S, "unwound_url": _S, "media_key": _S})
+        ),
+    }
+)
+_TWEET: Final[Fields] = {
+    "id": pl.String(),
+    "text": pl.String(),
+    "note_tweet": pl.Struct({"text": _S, "entities": _ENTITIES}),
+    "created_at": pl.String(),
+    "author_id": pl.String(),
+    "author": pl.Struct(_USER),  # as twarc flattens it
+    "in_reply_to_user_id": pl.String(),
+    "conversation_id": pl.String(),
+    "edit_history_tweet_ids": pl.List(_S),
+    "lang": pl.String(),
+    "source": pl.String(),
+    "possibly_sensitive": pl.Boolean(),
+    "public_metrics": pl.Struct(
+        {
+            "retweet_count": pl.Int64,
+            "reply_count": pl.Int64,
+            "like_count": pl.Int64,
+            "quote_count": pl.Int64,
+            "impression_count": pl.Int64,
+        }
+    ),
+    "entities": _ENTITIES,
+    "attachments": pl.Struct(
+        {"media_keys": pl.List(_S), "media": pl.List(pl.Struct(_MEDIUM))}  # twarc: `media`
+    ),
+    "geo": pl.Struct(
+        {
+            "place_id": _S,
+            "coordinates": pl.Struct({"coordinates": pl.List(pl.Float64)}),
+            "full_name": _S,  # twarc
+            "country_code": _S,  # twarc
+        }
+    ),
+}
+CORE: Final[Fields] = {**_TWEET, "referenced_tweets": pl.List(pl.Struct(_REFERENCE))}
+"""The fields of a tweet that are read."""
+FLAT: Final[Fields] = {
+    **_TWEET,
+    "referenced_tweets": pl.List(pl.Struct({**CORE, "type": _S})),
+}
+"""The same, of a line that twarc flattened: what it refers to is inside."""
+INCLUDES: Final = pl.Struct(
+    {
+        "users": pl.List(pl.Struct(_USER)),
+        "tweets": pl.List(pl.Struct(CORE)),
+        "media": pl.List(pl.Struct(_MEDIUM)),
+        "places": pl.List(pl.Struct(_PLACE)),
+    }
+)
+"""What comes along with a tweet."""
+
+_KINDS: Final = {"photo": "image", "video": "video", "animated_gif": "gif"}
+_KEPT: Final = ("row", "role", *CORE)
+
+
+def posts(found: pl.DataFrame) -> pl.DataFrame:
+    """Columns of POST, and `row`, `role`: the tweets themselves, then those they refer to.
+
+    Args:
+        found: `row`, `class` (create | updates), CORE, `inside` (FLAT's references, whole) and
+            `includes`.
+    """
+    if not found.height:
+        return found
+    included = found["includes"].struct.unnest()
+    users = _by_row(found, included["users"])
+    tweets = _edits(_with_embedded(found, included["tweets"]))
+    known = tweets.with_row_index("at")
+    whole = opened(
+        _with_authors(known, users), "note_tweet", "public_metrics", "attachments", "geo"
+    )
+    placed = _with_places(
+        opened(whole, "entities", "note_tweet.entities", "geo.coordinates"),
+        _by_row(found, included["places"]),
+    )
+    media = _media(placed, _by_row(found, included["media"]))
+    times = placed.with_columns(created=iso(placed["created_at"]))
+    return times.select("row", "role", *_plain(), *_author(), *_lists(placed), media)
+
+
+def _by_row(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
+    """`row` and the fields of what was included with it."""
+    members = flat(lists)
+    return members.with_columns(found["row"].gather(members["at"]).alias("row")).drop("at")
+
+
+def _with_embedded(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
+    """All tweets as equal rows: `row`, `role`, CORE; embedded those within two references."""
+    edit = pl.col("class") == "updates"
+    role = pl.when(edit).then(pl.lit("update")).otherwise(pl.lit("create"))
+    own = found.with_columns(role=role).select(_KEPT)
+    inside = _by_row(found, found["inside"]).select("row", *CORE)
+    known = pl.concat([inside, _by_row(found, lists).select("row", *CORE)]).filter(
+        pl.col("id").is_not_null() & pl.col("text").is_not_null()
+    )
+    if not known.height:
+        return own
+    known = known.unique(["row", "id"], keep="first", maintain_order=True).join(
+        own, on=["row", "id"], how="anti", maintain_order="left"
+    )
+    near = known.join(_references(own), on=["row", "id"], how="semi", maintain_order="left")
+    far = known.join(_references(near), on=["row", "id"], how="semi", maintain_order="left")
+    both = pl.concat([near, far]).unique(["row", "id"], keep="first", maintain_order=True)
+    return pl.concat([own, both.with_columns(role=pl.lit("embedded")).select(_KEPT)])
+
+
+def _references(tweets: pl.DataFrame) -> pl.DataFrame:
+    """`row`, `at` (position), `type`, `id` of what tweets refer to."""
+    members = flat(tweets["referenced_tweets"])
+    return members.with_columns(tweets["row"].gather(members["at"]).alias("row"))
+
+
+def _edits(tweets: pl.DataFrame) -> pl.DataFrame:
+    """Add `key`, `newest`, `version` and, by the keys, `reply_to`, `quote_of`, `repost_of`."""
+    history = pl.col("edit_history_tweet_ids")
+    ends = tweets.with_columns(
+        key=pl.coalesce(history.list.first(), "id"), newest=pl.coalesce(history.list.last(), "id")
+    ).with_row_index("at")
+    places = (
+        ends.select("at", "id", history.alias("one"))
+        .filter(pl.col("one").list.len() > 1)
+        .explode("one")
+        .with_columns(version=pl.int_range(pl.len()).over("at"))
+        .filter(pl.col("one") == pl.col("id"))
+        .unique("at")
+        .select("at", pl.col("version").cast(pl.Int64))
+    )
+    numbered = ends.join(places, on="at", how="left", maintain_order="left")
+    keys = ends.select("row", "id", "key").unique(["row", "id"], keep="first")
+    refs = _references(tweets).join(keys, on=["row", "id"], how="left", maintain_order="left")
+    for kind, name in (
+        ("replied_to", "reply_to"),
+        ("quoted", "quote_of"),
+        ("retweeted", "repost_of"),
+    ):
+        some = refs.filter(pl.col("type") == kind).unique("at", keep="first")
+        target = some.select("at", pl.coalesce("key", "id").alias(name))
+        numbered = numbered.join(target, on="at", how="left", maintain_order="left")
+    return numbered.drop("at")
+
+
+def _with_authors(tweets: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
+    """Add `author.…` from the users that came along, and the handle that is answered."""
+    flattened = tweets.unnest("author", separator=".")
+    people = users.unique(["row", "id"], keep="first")
+    joined = flattened.join(
+        people.rename({"id": "author_id"}), on=["row", "author_id"], how="left", maintain_order="left"
+    )
+    fields = [n for n in _USER if n != "id"]
+    answered = people.select("row", in_reply_to_user_id="id", reply_to_handle="username")
+    whole = joined.with_columns(
+        *(pl.coalesce(f"author.{n}", n).alias(f"author.{n}") for n in fields if n != "public_metrics"),
+        author_id=pl.coalesce("author_id", "author.id"),
+    )
+    followers = whole.select(
+        pl.coalesce(
+            *(
+                whole[n].struct.unnest()["followers_count"]
+                for n in ("author.public_metrics", "public_metrics_right")
+            )
+        )
+    ).to_series()
+    return (
+        whole.with_columns(followers.alias("author.followers"))
+        .drop(n for n in fields if n != "public_metrics")
+        .join(answered, on=["row", "in_reply_to_user_id"], how="left", maintain_order="left")
+    )
+
+
+def _with_places(tweets: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """Fill `geo.full_name` and `geo.country_code` from the places that came along."""
+    known = places.unique(["row", "id"], keep="first").rename({"id": "geo.place_id"})
+    joined = tweets.join(known, on=["row", "geo.place_id"], how="left", maintain_order="left")
+    names = ("full_name", "country_code")
+    return joined.with_columns(*(pl.coalesce(f"geo.{n}", n).alias(f"geo.{n}") for n in names)).drop(
+        names
+    )
+
+
+def _plain() -> list[pl.Expr]:
+    """What takes no list."""
+    repost, reply = pl.col("repost_of").is_not_null(), pl.col("reply_to")
+    point = pl.col("geo.coordinates.coordinates")
+    counters = {
+        "likes": "like_count",
+        "reposts": "retweet_count",
+        "replies": "reply_count",
+        "quotes": "quote_count",
+        "views": "impression_count",
+    }
+    kind = (
+        pl.when(repost)
+        .then(pl.lit("repost"))
+        .when(reply.is_not_null())
+        .then(pl.lit("reply"))
+        .when(pl.col("quote_of").is_not_null())
+        .then(pl.lit("quote"))
+        .otherwise(pl.lit("post"))
+    )
+    address = pl.concat_str(
+        pl.lit("https://x.com/"),
+        pl.col("author.username").fill_null("i"),
+        pl.lit("/status/"),
+        "newest",
+    )
+    return [
+        pl.col("key").alias("id"),
+        kind.alias("kind"),
+        unescape(pl.coalesce("note_tweet.text", "text")).alias("text"),
+        pl.col("created").alias("created_at"),
+        pl.when(pl.col("version") > 0).then("created").alias("edited_at"),
+        pl.col("version"),
+        language(pl.col("lang")).alias("lang"),
+        reply,
+        pl.col("in_reply_to_user_id").alias("reply_to_author"),
+        pl.col("reply_to_handle"),
+        pl.when(~repost).then("quote_of").alias("quote_of"),
+        pl.col("repost_of"),
+        pl.when(~repost).then("conversation_id").alias("root"),
+        pl.col("conversation_id").alias("conversation"),
+        address.alias("permalink"),
+        nonempty(pl.col("geo.full_name")).alias("place"),
+        country(pl.col("geo.country_code")).alias("country"),
+        latitude(point.list.get(1, null_on_oob=True)).alias("latitude"),
+        longitude(point.list.get(0, null_on_oob=True)).alias("longitude"),
+        pl.when(point.is_not_null() | pl.col("geo.full_name").is_not_null())
+        .then(pl.lit("post"))
+        .alias("place_from"),
+        *(
+            pl.when(~repost).then(f"public_metrics.{theirs}").alias(name)
+            for name, theirs in counters.items()
+        ),
+        pl.lit("public").alias("visibility"),
+        pl.col("possibly_sensitive").alias("sensitive"),
+        nonempty(pl.col("source")).alias("client"),
+    ]
+
+
+def _author() -> list[pl.Expr]:
+    """Who wrote it, as they were then."""
+    return [
+        pl.col("author_id"),
+        pl.col("author.username").alias("author_handle"),
+        pl.col("author.name").alias("author_name"),
+        unescape(nonempty(pl.col("author.description"))).alias("author_bio"),
+        nonempty(pl.col("author.location")).alias("author_location"),
+        pl.col("author.followers").alias("author_followers"),
+        pl.col("author.verified").alias("author_verified"),
+    ]
+
+
+def _lists(tweets: pl.DataFrame) -> list[pl.Series]:
+    """hashtags, cashtags, mentions, links."""
+    urls = flat(_entities(tweets, "urls")).filter(
+        pl.col("url").is_not_null() & pl.col("media_key").is_null()
+    )
+    target = urls.select(pl.coalesce("unwound_url", "expanded_url")).to_series()
+    return [
+        _named(tweets, "hashtags", "tag", "hashtags"),
+        _named(tweets, "cashtags", "tag", "cashtags"),
+        _named(tweets, "mentions", "username", "mentions"),
+        nested(urls["at"], links(urls["url"], target), tweets.height),
+    ]
+
+
+def _entities(tweets: pl.DataFrame, name: str) -> pl.Series:
+    """One of the entities: those of the whole text, where that is longer than a tweet."""
+    return tweets.select(pl.coalesce(f"note_tweet.entities.{name}", f"entities.{name}")).to_series()
+
+
+def _named(tweets: pl.DataFrame, entity: str, field: str, name: str) -> pl.Series:
+    """One text of each struct of a list."""
+    values = flat(_entities(tweets, entity)).select("at", pl.col(field).alias(name)).drop_nulls()
+    return nested(values["at"], values[name], tweets.height)
+
+
+def _media(tweets: pl.DataFrame, media: pl.DataFrame) -> pl.Series:
+    """Pictures, videos and GIFs: of twarc's lines, and those that came along."""
+    inside = flat(tweets["attachments.media"]).select("at", *_MEDIUM)
+    keys = (
+        tweets.select("row", media_key="attachments.media_keys")
+        .with_row_index("at")
+        .filter(pl.col("media_key").list.len() > 0)
+        .explode("media_key")
+    )
+    along = keys.join(
+        media.unique(["row", "media_key"], keep="first"), on=["row", "media_key"], maintain_order="left"
+    ).select("at", *_MEDIUM)
+    whole = (
+        pl.concat([inside, along])
+        .unique(["at", "media_key"], keep="first", maintain_order=True)
+        .sort("at", maintain_order=True)
+    )
+    shown = whole.select(
+        "at",
+        media=pl.struct(
+            kind=pl.col("type").replace_strict(_KINDS, default="other"),
+            url=pl.coalesce("url", "preview_image_url"),
+            alt=nonempty(pl.col("alt_text")),
+        ).cast(MEDIA),
+    )
+    return nested(shown["at"], shown["media"], tweets.height)

@@ -1,0 +1,457 @@
+"""Windows in the store equal a recount of its posts after anything, restarts included."""
+
+import datetime as dt
+from dataclasses import dataclass, fields, replace
+
+import polars as pl
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from earshot.engine.rollups import windows_of
+from earshot.engine.windows import WindowKeeper, series_of, top_of
+from earshot.errors import UsageError
+from earshot.model.changes import DIRTY, KEY, Changes
+from earshot.model.schema import COUNTERS, HIT, OBSERVATION, STORED, TIME, TOMBSTONE
+from earshot.pipeline.score import Weights
+from earshot.pipeline.top import rows
+from earshot.testing.windows import recount
+
+T0 = dt.datetime(2026, 3, 1, 11, 50, tzinfo=dt.UTC)
+LATER = T0 + dt.timedelta(days=1)
+WEIGHTS = Weights()
+RULED = {**STORED, "rules": pl.List(pl.Int64)}
+SEEN = {
+    **RULED,
+    "minute": TIME,
+    "base": pl.Boolean,
+    **{f"{when}_{c}": pl.Int64 for when in ("seen", "before") for c in COUNTERS},
+}
+
+
+def minute_of(moment):
+    return moment.replace(second=0, microsecond=0)
+
+
+@dataclass
+class Committed:
+    changes: Changes
+
+
+class FakeStore:
+    """As much of a store as windows need, in plain Python; pages of two rows."""
+
+    def __init__(self):
+        self.posts, self.rules, self.seen = {}, {}, {}
+        self.blocks, self.noted, self.marks = {}, {}, set()
+        self.read_back = 0
+
+    def commit(self, changes):
+        hits = {}
+        for source, id_, rule, _ in changes.hits.iter_rows():
+            hits.setdefault((source, id_), []).append(rule)
+        for post in changes.posts.drop("index", "tags").to_dicts():
+            key = post["source"], post["id"]
+            self.posts[key], self.rules[key] = post, hits.get(key, [])
+        for seen in changes.observations.to_dicts():
+            self.seen[seen["source"], seen["id"], seen["minute"]] = seen
+        for source, id_, hidden in changes.flags.iter_rows():
+            self.posts[source, id_]["hidden"] = hidden
+        for key in changes.tombstones.select(KEY.names()).iter_rows():
+            self.posts.pop(key)
+            self.seen = {k: v for k, v in self.seen.items() if k[:2] != key}
+        self.marks |= set(changes.dirty.iter_rows())
+
+    def bounds(self):
+        times = [p["event_time"] for p in self.posts.values()]
+        return (min(times), max(times)) if times else None
+
+    def dirty(self):
+        return pl.DataFrame(sorted(self.marks), DIRTY, orient="row")
+
+    def _row(self, key):
+        return {**self.posts[key], "rules": self.rules[key]}
+
+    def by_minutes(self, minutes):
+        wanted = set(minutes.iter_rows())
+        found = [
+            self._row(k)
+            for k, p in self.posts.items()
+            if (minute_of(p["event_time"]), p["source"]) in wanted
+        ]
+        self.read_back += len(found)
+        for first in range(0, len(found), 2):
+            yield pl.DataFrame(found[first : first + 2], RULED, orient="row")
+
+    def observations(self, wanted=None):
+        for (source, id_, minute), seen in self.seen.items():
+            if wanted is None or (minute, source) in wanted:
+                earlier = [k for k in self.seen if k[:2] == (source, id_) and k[2] < minute]
+                before = self.seen[max(earlier)] if earlier else {}
+                counters = {f"seen_{c}": seen[c] for c in COUNTERS}
+                counters |= {f"before_{c}": before.get(c) for c in COUNTERS}
+                post = self._row((source, id_))
+                yield {**post, "minute": minute, "base": seen["base"], **counters}
+
+    def observed_in(self, minutes):
+        found = list(self.observations(set(minutes.iter_rows())))
+        for first in range(0, len(found), 2):
+            yield pl.DataFrame(found[first : first + 2], SEEN, orient="row")
+
+    def windows(self, *, width, since, until, source, rule):
+        return [
+            b
+            for (w, start, s, r), b in sorted(self.blocks.items())
+            if w == width and since <= start < until and source in (None, s) and rule in (None, r)
+        ]
+
+    def series(self, *, width, since, until, source, rule):
+        found = self.windows(width=width, since=since, until=until, source=source, rule=rule)
+        return pl.DataFrame(
+            [(b.start, b.source, b.posts, b.authors, b.score) for b in found],
+            {"start": TIME, "source": pl.String}
+            | dict.fromkeys(("posts", "authors", "score"), pl.Int64),
+            orient="row",
+        )
+
+    def put_windows(self, blocks, *, clean, at):
+        keys = [(b.width, b.start, b.source, b.rule) for b in blocks]
+        assert len(keys) == len(set(keys))
+        for key, block in zip(keys, blocks, strict=True):
+            if block.data:
+                self.blocks[key] = block
+            else:
+                self.blocks.pop(key, None)
+        self.marks -= set(clean.iter_rows())
+
+    def note(self, key, value):
+        self.noted[key] = value
+
+    def facts(self, prefix=""):
+        return {k: v for k, v in self.noted.items() if k.startswith(prefix)}
+
+
+def post(id_, seconds, **more):
+    base = {
+        "source": "x",
+        "id": id_,
+        "kind": "post",
+        "text": "tram #Leipzig",
+        "hashtags": ["Leipzig"],
+        "author_id": "a",
+        "event_time": T0 + dt.timedelta(seconds=seconds),
+        "consumed": True,
+        "hidden": False,
+        "copy": False,
+    }
+    return {**base, **more}
+
+
+def change(*, posts=(), rules=(), deleted=(), flags=(), seen=(), dirty=()):
+    """Changes as the flow makes them, with the minutes of the posts among the dirty ones."""
+    frame = pl.DataFrame(list(posts), STORED, orient="row").with_columns(
+        pl.lit("", pl.String).alias("index"), pl.lit("", pl.String).alias("tags")
+    )
+    minutes = {(minute_of(p["event_time"]), p["source"]) for p in posts}
+    minutes |= {(s["minute"], s["source"]) for s in seen} | set(dirty)
+    hits = [(p["source"], p["id"], r, 1) for p, rs in zip(posts, rules, strict=False) for r in rs]
+    return replace(
+        Changes.none(),
+        posts=frame,
+        hits=pl.DataFrame(hits, HIT, orient="row"),
+        tombstones=pl.DataFrame([(*k, 1, LATER) for k in deleted], TOMBSTONE, orient="row"),
+        flags=pl.DataFrame(list(flags), {**KEY, "hidden": pl.Boolean}, orient="row"),
+        observations=pl.DataFrame(list(seen), OBSERVATION, orient="row"),
+        dirty=pl.DataFrame(sorted(minutes), DIRTY, orient="row"),
+    )
+
+
+def places_of(store, key):
+    """Every minute that this post counts or scores in."""
+    p = store.posts[key]
+    places = {(minute_of(p["event_time"]), p["source"])}
+    return places | {(k[2], k[0]) for k in store.seen if k[:2] == key}
+
+
+def stored(store, width, variant="all"):
+    blocks = [b for k, b in store.blocks.items() if k[0] == width]
+    if not blocks:
+        return {}
+    found = rows(windows_of(blocks), width=width, variant=variant).to_dicts()
+    return {
+        (int(r["start"].timestamp()), r["source"], r["rule"], r["facet"], r["value"]): (
+            r["posts"],
+            r["authors"],
+            r["score"],
+        )
+        for r in found
+        if r["posts"] or r["score"]
+    }
+
+
+def recounted(store, width, **options):
+    posts = [store._row(k) for k in store.posts]
+    return recount(posts, list(store.observations()), WEIGHTS, width=width, **options)
+
+
+def check_minutes(store):
+    assert stored(store, 60) == recounted(store, 60)
+    assert stored(store, 60, "once") == recounted(store, 60, once=True)
+
+
+def check_rollups(store, *, complete):
+    """A roll-up that is there is right; at rest all of them are there."""
+    for width in (300, 3600):
+        there, true = stored(store, width), recounted(store, width)
+        starts = {(int(k[1].timestamp()), k[2]) for k in store.blocks if k[0] == width}
+        if complete:
+            assert starts == {place[:2] for place in true}
+        assert there == {k: v for k, v in true.items() if k[:2] in starts}
+
+
+class World:
+    """Draws what happens to a store, as the flow would commit it."""
+
+    def __init__(self, data):
+        self.draw = data.draw
+        self.store = FakeStore()
+        self.made = 0
+
+    def step(self):
+        draw, store = self.draw, self.store
+        posts, rules, seen, dirty = [], [], [], set()
+        for _ in range(draw(st.integers(0, 4))):
+            posts.append(self._create())
+            rules.append(draw(st.sampled_from([[], [3], [3, 4]])))
+            seen += self._first_sight(posts[-1])
+        old = sorted(store.posts)
+        deleted, flags = [], []
+        for key in draw(st.lists(st.sampled_from(old), max_size=3, unique=True)) if old else []:
+            dirty |= places_of(store, key)
+            what = draw(st.sampled_from(["delete", "edit", "flag", "consume", "seen", "seen"]))
+            if what == "delete":
+                deleted.append(key)
+            elif what == "flag":
+                flags.append((*key, not store.posts[key]["hidden"]))
+            elif what == "seen":
+                seen += self._seen(store.posts[key])
+            else:
+                text = draw(st.sampled_from(["tram", "bus #now"]))
+                posts.append({**store.posts[key], "text": text, "consumed": True})
+                rules.append(draw(st.sampled_from([[], [3]])))
+        return change(
+            posts=posts, rules=rules, deleted=deleted, flags=flags, seen=seen, dirty=dirty
+        )
+
+    def _create(self):
+        draw = self.draw
+        self.made += 1
+        return post(
+            f"p{self.made}",
+            draw(st.integers(0, 1500)),
+            source=draw(st.sampled_from(["x", "reddit"])),
+            author_id=draw(st.sampled_from("abc")),
+            text=draw(st.sampled_from(["tram stop", "bus"])),
+            consumed=draw(st.sampled_from([True, True, False])),
+            copy=draw(st.booleans()),
+        )
+
+    def _first_sight(self, made):
+        return self._seen(made) if self.draw(st.booleans()) else []
+
+    def _seen(self, of):
+        minute = T0 + dt.timedelta(minutes=self.draw(st.integers(20, 26)))
+        counters = {c: self.draw(st.integers(0, 9)) for c in COUNTERS}
+        had = self.store.seen.get((of["source"], of["id"], minute))
+        base = had["base"] if had else not of["consumed"]
+        key = {"source": of["source"], "id": of["id"]}
+        return [{**key, "minute": minute, "seen_at": minute, "base": base, **counters}]
+
+
+def dirtied(store, changes):
+    """Minutes of later observations change too when an earlier one does."""
+    more = set(changes.dirty.iter_rows())
+    for source, id_ in changes.observations.select(KEY.names()).iter_rows():
+        more |= {(k[2], k[0]) for k in store.seen if k[:2] == (source, id_)}
+    return replace(changes, dirty=pl.DataFrame(sorted(more), DIRTY, orient="row"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_windows_equal_a_recount_after_anything_that_happens(data):
+    world = World(data)
+    store, now = world.store, T0
+    keeper = WindowKeeper(store, WEIGHTS)
+    for _ in range(data.draw(st.integers(1, 6))):
+        changes = dirtied(store, world.step())
+        store.commit(changes)
+        if data.draw(st.sampled_from([True, True, True, False])):
+            keeper.note(Committed(changes))
+        else:
+            keeper = WindowKeeper(store, WEIGHTS)  # killed between commit and note
+        now += dt.timedelta(seconds=data.draw(st.sampled_from([1, 30, 400])))
+        if data.draw(st.booleans()):
+            limit = data.draw(st.sampled_from([1, 3, 1000]))
+            keeper.flush(now, everything=data.draw(st.booleans()), limit=limit)
+            if not store.marks:
+                check_minutes(store)
+                check_rollups(store, complete=False)
+    keeper.flush(now, everything=True)
+    check_minutes(store)
+    check_rollups(store, complete=True)
+    assert store.marks == set()
+
+
+def flow(store, keeper, **parts):
+    changes = change(**parts)
+    store.commit(changes)
+    keeper.note(Committed(changes))
+
+
+@pytest.fixture
+def store():
+    return FakeStore()
+
+
+@pytest.fixture
+def keeper(store):
+    return WindowKeeper(store, {f.name: f.default for f in fields(Weights)})
+
+
+def test_minutes_that_were_seen_whole_are_not_read_back(store, keeper):
+    flow(store, keeper, posts=[post("1", 0), post("2", 70)])
+    keeper.flush(T0, everything=False)
+    flow(store, keeper, posts=[post("3", 75, author_id="b")])
+    done = keeper.flush(T0, everything=True)
+    assert (done.from_store, done.left, store.read_back) == (0, 0, 0)
+    check_minutes(store)
+
+
+def test_first_sights_score_without_reading_the_posts_back(store, keeper):
+    minute = T0 + dt.timedelta(minutes=30)
+    seen = [
+        {"source": "x", "id": i, "minute": minute, "seen_at": minute, "base": False, "likes": 10}
+        for i in ("1", "2")
+    ]
+    flow(store, keeper, posts=[post("1", 0)], seen=seen[:1])
+    flow(store, keeper, posts=[post("2", 5)], seen=seen[1:])
+    keeper.flush(T0, everything=True)
+    total = series_of(store, 60, minute, minute + dt.timedelta(minutes=1))
+    assert total.rows() == [(minute, "x", 0, 0, 6000)]
+    check_minutes(store)
+
+
+def test_a_delete_makes_the_minute_again_from_its_posts(store, keeper):
+    flow(store, keeper, posts=[post("1", 0), post("2", 1)])
+    flow(store, keeper, deleted=[("x", "1")], dirty=[(T0, "x")])
+    assert keeper.flush(T0, everything=True).from_store == 1
+    assert top_of(store, "total", 60, T0 + dt.timedelta(minutes=1))["posts"].to_list() == [1]
+
+
+def test_a_minute_that_became_empty_leaves_no_block(store, keeper):
+    flow(store, keeper, posts=[post("1", 0)], rules=[[3]])
+    keeper.flush(T0, everything=True)
+    assert {k[0] for k in store.blocks} == {60, 300, 3600}
+    flow(store, keeper, deleted=[("x", "1")], dirty=[(T0, "x")])
+    keeper.flush(T0, everything=True)
+    assert store.blocks == {}
+
+
+def test_stale_rollups_go_with_the_minute_that_changed(store, keeper):
+    flow(store, keeper, posts=[post("1", 0)])
+    keeper.flush(T0, everything=True)
+    flow(store, keeper, posts=[post("2", 10)])
+    keeper.flush(T0 + dt.timedelta(seconds=1), everything=False)
+    assert {k[0] for k in store.blocks} == {60}
+    assert top_of(store, "hashtag", 3600, LATER.replace(hour=12)).is_empty()
+    found = top_of(store, "hashtag", 3600, T0 + dt.timedelta(minutes=10))
+    assert found.rows() == [(1, "leipzig", 2, 1, 0)]
+
+
+def test_rollups_are_made_once_event_time_has_gone_on(store, keeper):
+    flow(store, keeper, posts=[post("1", 0), post("2", 1200)])
+    keeper.flush(T0, everything=False)
+    wide = {k[:2] for k in store.blocks if k[0] != 60}
+    assert wide == {(300, T0), (3600, T0.replace(minute=0))}
+
+
+def test_rollups_owed_by_a_killed_process_are_made_by_the_next(store, keeper):
+    flow(store, keeper, posts=[post("1", 0)])
+    keeper.flush(T0, everything=False)
+    assert {k[0] for k in store.blocks} == {60}
+    WindowKeeper(store, WEIGHTS).flush(LATER, everything=False)
+    check_rollups(store, complete=False)
+    WindowKeeper(store, WEIGHTS).flush(LATER, everything=True)
+    check_rollups(store, complete=True)
+
+
+def test_a_flush_does_no_more_than_its_limit(store, keeper):
+    flow(store, keeper, posts=[post(str(i), 60 * i) for i in range(10)])
+    done = keeper.flush(T0, everything=False, limit=4)
+    assert (done.minutes, done.left) == (4, 6)
+    done = keeper.flush(T0, everything=True, limit=4)
+    assert (done.minutes, done.left) == (6, 0)
+    check_rollups(store, complete=True)
+
+
+def test_a_minute_read_back_rests_before_it_is_read_again(store, keeper):
+    flow(store, keeper, posts=[post("1", 0), post("1", 0)])
+    keeper.flush(T0, everything=False)
+    flow(store, keeper, posts=[post("2", 1)])
+    assert keeper.flush(T0, everything=False).minutes == 0
+    assert keeper.flush(T0 + dt.timedelta(seconds=1), everything=False).minutes == 1
+    check_minutes(store)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_any_span_gives_the_recount_of_its_posts(data):
+    store = FakeStore()
+    keeper = WindowKeeper(store, WEIGHTS)
+    hour = st.integers(-3 * 3600, 3 * 3600)
+    made = [
+        post(f"{i}", s, author_id=a, source=n, copy=c)
+        for i, (s, a, n, c) in enumerate(
+            data.draw(
+                st.lists(
+                    st.tuples(hour, st.sampled_from("abc"), st.sampled_from(["x", "y"]), st.booleans()),
+                    max_size=30,
+                )
+            )
+        )
+    ]
+    for first in range(0, len(made), 10):
+        flow(store, keeper, posts=made[first : first + 10])
+        keeper.flush(T0, everything=False)
+    minutes = data.draw(st.integers(1, 300))
+    at = T0 + dt.timedelta(minutes=data.draw(st.integers(-120, 200)))
+    for variant in ("all", "once"):
+        inside = [
+            p
+            for p in made
+            if at - dt.timedelta(minutes=minutes) <= p["event_time"] < at
+            and not (variant == "once" and p["copy"])
+        ]
+        found = top_of(store, "total", 60 * minutes, at, variant=variant)
+        people = {(p["source"], p["author_id"]) for p in inside}
+        assert found.rows() == ([(1, "", len(inside), len(people), 0)] if inside else [])
+    step = data.draw(st.sampled_from([60, 300, 3600, 86400]))
+    series = series_of(store, step, T0 - dt.timedelta(days=1), LATER)
+    true = {
+        (dt.datetime.fromtimestamp(k[0], dt.UTC), k[1]): v
+        for k, v in recounted(store, step).items()
+        if k[2:] == (0, "total", "")
+    }
+    assert {(r[0], r[1]): r[2:] for r in series.iter_rows()} == true
+
+
+def test_wrong_questions_name_the_remedy(store):
+    for bad in (
+        {"facet": "hashtags", "width": 60},
+        {"facet": "hashtag", "width": 90},
+        {"facet": "hashtag", "width": 60, "variant": "twice"},
+    ):
+        with pytest.raises(UsageError) as raised:
+            top_of(store, at=T0, **bad)
+        assert raised.value.hint
+    with pytest.raises(UsageError):
+        series_of(store, 61, T0, LATER)
