@@ -1,3 +1,7 @@
+import gzip
+import itertools
+import json
+import re
 import unicodedata
 
 import polars as pl
@@ -177,3 +181,17 @@ def test_unspaced_tokens_are_known():
 def test_kinds_are_told_apart():
     assert [getattr(spec, name) for name in NAMES] == list(range(8))
     assert TAGWORD == 6
+
+
+def test_real_posts_have_the_tokens_of_the_specification(shared_data):
+    lines = []
+    for path in sorted((shared_data / "x_v1_stream").rglob("*.json*"))[:3]:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rb") as file:
+            lines += list(itertools.islice(file, 400))
+    texts = [t for line in lines for t in re.findall(rb'"text": ?("(?:[^"\\]|\\.)*")', line)]
+    texts = [str(json.loads(t)).encode("utf-8", "replace").decode() for t in texts][:1500]
+    if not texts:
+        pytest.skip("no posts in the payloads of this machine")
+
+    assert [rows(t) for t in texts] == [naive(t) for t in texts]

@@ -15,7 +15,7 @@ from tests.pipeline.reference import Reference, expected, kept
 from tests.pipeline.world import Sight, create, delete, event, frames, like, log, unlike, update
 
 NO_RULES = compile_rules([])
-QUICK = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def work(store, happenings, compiled=NO_RULES, **options):

@@ -16,7 +16,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import socket
 import threading
 import time
 from collections import deque
@@ -36,54 +35,16 @@ from tests.simulators.jetstream_log import (
     error_frame,
     packer,
 )
+from tests.simulators.jetstream_script import Connect, Fault, dead_url, error, refused, reply
 from tests.simulators.jetstream_world import Happening, People
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+__all__ = ["Connect", "Fault", "JetstreamSimulator", "dead_url", "main", "refused"]
+
 SUBPROTOCOL = "xrpc.v1.json"
 DICTIONARY_V1, DICTIONARY_V2 = 1612007021, 7
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What goes wrong with one subscription.
-
-    kind: refuse    answer the opening request with `status`
-          drop      cut the connection, without a goodbye, after `after` frames
-          close     say goodbye (1001) after `after` frames
-          stall     send nothing more after `after` frames; pings are answered
-          half_open neither send nor read after `after` frames
-          duplicate send every frame from number `after` on twice
-          garbage   send a text that is no frame in place `after`
-          corrupt   send a packed frame that cannot be unpacked in place `after`
-          too_slow  the terminal error ConsumerTooSlow after `after` frames
-    """
-
-    kind: str
-    after: int = 0
-    status: int = 503
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Connect:
-    """One line of the assertion log: an opening request and its answer."""
-
-    at: float
-    path: str
-    query: dict[str, list[str]]
-    headers: dict[str, str]
-    status: int
-
-    @property
-    def version(self) -> int:
-        return 2 if METHOD in self.path else 1
-
-    @property
-    def cursor(self) -> int | None:
-        return int(self.query["cursor"][0]) if "cursor" in self.query else None
 
 
 @dataclass
@@ -210,7 +171,7 @@ class JetstreamSimulator:
             return self._profiles(query.get("actors", []))
         if parts.path == "/xrpc/network.bsky.jetstream.getZstdDictionary":
             status = self.dictionary_status if 2 in self.speaks else 404
-            return _reply(status, self.packer(2).blob, "application/octet-stream")
+            return reply(status, self.packer(2).blob, "application/octet-stream")
         version = {f"/xrpc/{METHOD}": 2, "/subscribe": 1}.get(parts.path)
         answer = self._open(ws, request, query, version)
         status = answer.status_code if answer else 101
@@ -226,10 +187,10 @@ class JetstreamSimulator:
         version: int | None,
     ) -> Response | None:
         if version not in self.speaks:
-            return _reply(404, b"404 page not found\n", "text/plain")
+            return reply(404, b"404 page not found\n", "text/plain")
         fault = self.faults.popleft() if self.faults else None
         if fault and fault.kind == "refuse":
-            return _reply(fault.status, b"refused\n", "text/plain", fault.headers)
+            return reply(fault.status, b"refused\n", "text/plain", fault.headers)
         try:
             wishes = Filter.parse(query, version)
             packer = self._packing(request, query, version)
@@ -239,9 +200,9 @@ class JetstreamSimulator:
             with self._lock:
                 start = self.log.start(int(raw) if raw else None, version=version)
         except CursorTooOldError as e:
-            return _error("CursorTooOld", str(e), version)
+            return error("CursorTooOld", str(e), version)
         except BadRequestError as e:
-            return _error(e.name, str(e), version)
+            return error(e.name, str(e), version)
         ws.wishes = _Subscription(wishes, start.place, start.notice, packer, fault)
         if query.get("requireHello", ["false"])[0] != "true":
             ws.wishes.hello.set()
@@ -275,10 +236,10 @@ class JetstreamSimulator:
         if not 0 < len(actors) <= 25 or not all(
             DID.fullmatch(a) and a not in self.wrong for a in actors
         ):
-            return _error("InvalidRequest", "actors must be 1 to 25 valid identifiers", 2)
+            return error("InvalidRequest", "actors must be 1 to 25 valid identifiers", 2)
         known = [self.profile(a) for a in actors if a in self.people.dids]
         body = json.dumps({"profiles": known}, ensure_ascii=False).encode()
-        return _reply(200, body, "application/json")
+        return reply(200, body, "application/json")
 
     def profile(self, did: str) -> dict[str, Any]:
         """The profile of one of the people, as the service words it."""
@@ -399,33 +360,6 @@ class JetstreamSimulator:
         ws.transport.close()
         await ws.wait_closed()
         raise ConnectionClosed(None, None)
-
-
-def _reply(
-    status: int, body: bytes, kind: str, headers: Iterable[tuple[str, str]] = ()
-) -> Response:
-    fields = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Connection", "close")]
-    return Response(status, "", Headers([*fields, *headers]), body)
-
-
-def _error(name: str, message: str, version: int) -> Response:
-    """An XRPC envelope on v2, plain text on v1."""
-    if version == 1:
-        return _reply(400, message.encode() + b"\n", "text/plain")
-    body = json.dumps({"error": name, "message": message}).encode()
-    return _reply(400, body, "application/json")
-
-
-def refused(status: int, *headers: tuple[str, str]) -> Response:
-    """An answer for `profile_faults`."""
-    return _reply(status, b'{"error":"RateLimitExceeded"}', "application/json", headers)
-
-
-def dead_url() -> str:
-    """Address of a port on which nobody listens."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return f"ws://127.0.0.1:{s.getsockname()[1]}"
 
 
 def main(arguments: list[str] | None = None) -> None:

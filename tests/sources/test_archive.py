@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import zstandard
-from archive_help import START, FakeClock, chunks, frame, read, status, tweet
+from tests.sources.archive_help import START, FakeClock, chunks, frame, read, status, tweet
 
 from earshot.clock import SystemClock
 from earshot.errors import ConfigError, NotFoundError, UsageError
@@ -47,7 +47,9 @@ def test_a_folder_is_read_in_order_and_what_holds_no_payloads_is_skipped_with_a_
         *(f"deep/a.jsonl.gz:{n}" for n in (1, 2)),
     ]
     skipped = {c.detail.split(":")[0] for c in got if "skipped" in c.detail}
-    assert skipped == {f"skipped {n}" for n in ("README.md", "manifest.json", "frames.bin", "empty.json")}
+    assert skipped == {
+        f"skipped {n}" for n in ("README.md", "manifest.json", "frames.bin", "empty.json")
+    }
     assert got[-1].state == "done"
 
 
@@ -145,7 +147,9 @@ def test_json_on_many_lines_is_cut_into_its_items(tmp_path):
 
 
 def test_server_sent_events_are_items(tmp_path):
-    events = f":)\nevent: update\ndata: {json.dumps(status(1))}\n\n:thump\n\nevent: delete\ndata: 9\n\n"
+    events = (
+        f":)\nevent: update\ndata: {json.dumps(status(1))}\n\n:thump\n\nevent: delete\ndata: 9\n\n"
+    )
     (tmp_path / "s.sse").write_text(events)
     records = read(tmp_path / "s.sse")
 
@@ -242,9 +246,7 @@ def test_pace_follows_the_records_own_times(tmp_path):
     text = "\n".join(tweet(n, second=s) for n, s in enumerate(seconds))
     (tmp_path / "t.jsonl").write_text(text)
     clock = FakeClock()
-    source = connect(
-        "archive:", clock=clock, sleep=clock.sleep, paths=[str(tmp_path)], speed="10x"
-    )
+    source = connect("archive:", clock=clock, sleep=clock.sleep, paths=[str(tmp_path)], speed="10x")
     handed = []
 
     def note(chunk):

@@ -13,7 +13,9 @@ from earshot.sources._archive.cut import Place
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 OBJECTS = st.lists(st.dictionaries(st.text(max_size=4), VALUES, min_size=1, max_size=3), max_size=6)
@@ -59,7 +61,9 @@ def test_values_are_the_members_of_arrays_or_stand_one_after_another(objects, si
         assert raw.split(b"\n")[0] in text.split(b"\n")[line - 1]
 
 
-@given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=2), max_size=8), st.integers(1, 40))
+@given(
+    st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=2), max_size=8), st.integers(1, 40)
+)
 def test_rows_end_outside_quotes(table, size):
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(table)
@@ -75,7 +79,9 @@ def test_events_end_at_blank_lines(datas, size):
     text = "".join(f"event: e\ndata: {d}\n\n" for d in datas).encode()
     found = same_from_everywhere(cut.events, text, size)
 
-    assert [raw.strip() for _, raw in found] == [f"event: e\ndata: {d}".strip().encode() for d in datas]
+    assert [raw.strip() for _, raw in found] == [
+        f"event: e\ndata: {d}".strip().encode() for d in datas
+    ]
     assert [line for line, _ in found] == [3 * n + 1 for n in range(len(datas))]
 
 

@@ -50,7 +50,7 @@ class Format(Protocol):
 
     @staticmethod
     def detect(sample: bytes) -> float:
-        """How surely one item (a JSON object, or a text's first lines) is of this format, 0–1."""
+        """How surely one item (a JSON object, or a text's first lines) is of this format, 0 to 1."""
 
     @staticmethod
     def split(data: bytes) -> Iterator[bytes]:
@@ -71,7 +71,8 @@ def names() -> tuple[str, ...]:
 def get(name: str) -> Format:
     """The format of that name. Raises UnknownSchemeError."""
     if name not in names():
-        raise UnknownSchemeError("formats", name, names())
+        room = "formats"
+        raise UnknownSchemeError(room, name, names())
     return cast("Format", importlib.import_module(f"earshot.formats.{name}"))
 
 

@@ -19,15 +19,15 @@ def documents(data: bytes) -> Iterator[bytes]:
     Members of an outermost array count as documents. What is no JSON stays as it is: to say what
     is wrong with it is for the reader.
     """
-    text = data.removeprefix(_BOM).strip()
-    if not text:
+    whole = data.removeprefix(_BOM).strip()
+    if not whole:
         return
-    if b"\n" in text and not _is_one(text):
-        for line in text.splitlines():
+    if b"\n" in whole and not _is_one(whole):
+        for line in whole.splitlines():
             if line.strip():
                 yield from _members(line.strip())
     else:
-        yield from _members(text)
+        yield from _members(whole)
 
 
 def fields(document: bytes) -> dict[str, msgspec.Raw] | None:
@@ -62,15 +62,21 @@ def first_object(sample: bytes) -> dict[str, Any]:
         {} where there is none. Remembered, as every format asks for the same one: not to be
         changed.
     """
-    text = sample.removeprefix(_BOM).strip()
-    if text[:1] not in {b"{", b"["}:
+    whole = sample.removeprefix(_BOM).strip()
+    if whole[:1] not in {b"{", b"["}:
         return {}
-    found = value(text)
+    found = value(whole)
     if found is None:
-        found = value(text.partition(b"\n")[0])
+        found = value(whole.partition(b"\n")[0])
     if isinstance(found, list):
         found = next((v for v in found if isinstance(v, dict)), None)
     return found if isinstance(found, dict) else {}
+
+
+def text(item: dict[str, Any], key: str) -> str:
+    """The text under a key of an object; "" where there is none, or something else."""
+    found = item.get(key)
+    return found if isinstance(found, str) else ""
 
 
 def _is_one(text: bytes) -> bool:

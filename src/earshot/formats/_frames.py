@@ -2,20 +2,21 @@
 
 from typing import Final
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from earshot.formats import Decoded
+from earshot.formats._json import Fields
 from earshot.formats._times import sane
 from earshot.model.schema import COUNTERS, EVENT, INTERACTION, OUTCOME, POST, TIME
 
-RECORD_AND_ROLE: Final = {"record": pl.UInt32, "role": pl.String}
+RECORD_AND_ROLE: Final[Fields] = {"record": pl.UInt32(), "role": pl.String()}
 _FUTURE: Final = pl.duration(minutes=2)
 """How far ahead of our clock a source's claim may be and still be believed."""
-_LISTS: Final = ("hashtags", "mentions", "cashtags", "links", "media")
 
 
-def decoded(
+def decoded(  # noqa: PLR0913 - the three frames, by name
     records: pl.DataFrame,
     source: str,
     outcome: pl.DataFrame,
@@ -34,13 +35,12 @@ def decoded(
         events: `row`, `kind` and any columns of EVENT.
         interactions: `row`, `key`, `kind` and any columns of INTERACTION.
     """
-    post = {**RECORD_AND_ROLE, **POST}
     return Decoded(
-        posts=_posts(posts, records, source) if _some(posts) else pl.DataFrame(schema=post),
+        posts=_posts(posts, records, source),
         events=_filled(events, EVENT, records, source),
         interactions=_filled(interactions, INTERACTION, records, source),
-        outcome=outcome.select(pl.col("row").alias("record"), "class", "reason").cast(
-            dict(OUTCOME)
+        outcome=outcome.select(
+            pl.col("row").alias("record"), *(pl.col(n) for n in OUTCOME if n != "record")
         ),
     )
 
@@ -70,8 +70,9 @@ def nested(rows: pl.Series, values: pl.Series, height: int) -> pl.Series:
         values: As long as `rows`.
         height: Rows of the result.
     """
-    starts = rows.search_sorted(pl.int_range(0, height + 1, eager=True, dtype=rows.dtype), "left")
-    offsets = pa.array(starts.cast(pl.Int64).to_numpy())
+    ends = np.arange(height + 1, dtype=np.uint32)
+    starts = np.searchsorted(rows.to_numpy(), ends, side="left").astype(np.int64)
+    offsets = pa.array(starts)
     lists = pa.LargeListArray.from_arrays(offsets, values.to_arrow())
     return pl.Series(values.name, pl.from_arrow(lists))
 
@@ -90,13 +91,10 @@ def flat(lists: pl.Series) -> pl.DataFrame:
     return numbered.filter(pl.col("item").list.len() > 0).explode("item").unnest("item")
 
 
-def _some(frame: pl.DataFrame | None) -> bool:
-    return frame is not None and bool(frame.height)
-
-
 def _posts(found: pl.DataFrame | None, records: pl.DataFrame, source: str) -> pl.DataFrame:
     """POST rows, with our times and the raw reference of their records."""
-    assert found is not None  # noqa: S101 - the caller has looked
+    if found is None or not found.height:
+        return pl.DataFrame(schema=pl.Schema({**RECORD_AND_ROLE, **POST}))
     whole = pl.concat([found, _ours(found, records, source)], how="horizontal")
     counters = [pl.col(c).is_not_null() for c in COUNTERS if c in found.columns]
     counted = pl.any_horizontal(pl.lit(value=False), *counters)
@@ -146,7 +144,7 @@ def _filled(
 ) -> pl.DataFrame:
     """Rows of EVENT or INTERACTION; columns the format did not find are null."""
     if found is None or not found.height:
-        return pl.DataFrame(schema={"record": pl.UInt32, **schema})
+        return pl.DataFrame(schema=pl.Schema({"record": pl.UInt32(), **schema}))
     whole = found
     if "source" not in found.columns:
         ours = _ours(found, records, source).select("source")

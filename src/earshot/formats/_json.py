@@ -24,6 +24,7 @@ _MARK: Final = "#" + secrets.token_hex(8)
 _SLICE_BYTES: Final = 1 << 20
 """Text that is read at once: of 128 kB … 16 MB the quickest (it stays in the processor's cache)."""
 _FAULTS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+_NOT_ONE: Final = "a record is not one JSON object"
 _REPLACEMENT: Final = "\\ufffd"
 _HIGH: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}"
 _LOW: Final = r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -125,11 +126,11 @@ def _columns(records: pl.DataFrame, fields: Fields) -> pl.DataFrame:
     shape = pl.Struct({_MARK: pl.UInt32, **fields})
     pairs = records.select(marked.alias("pair").str.json_decode(shape))["pair"]
     if len(pairs) != 2 * records.height:
-        raise pl.exceptions.ComputeError("a record is not one JSON value")
+        raise pl.exceptions.ComputeError(_NOT_ONE)
     marks = pairs.gather_every(2).struct.field(_MARK)
     items = pairs.gather_every(2, 1)
     if not marks.equals(records["row"]) or items.null_count():
-        raise pl.exceptions.ComputeError("a record is not one JSON object")
+        raise pl.exceptions.ComputeError(_NOT_ONE)
     # `Series.struct.unnest` takes the columns as they are; `Expr.struct` copies each of them.
     columns = items.struct.unnest().drop(_MARK)
     fault = pl.repeat(None, records.height, dtype=pl.String, eager=True).alias("fault")
@@ -143,7 +144,7 @@ def _mended(text: pl.Series) -> pl.Series:
 
 
 def _replaced(text: pl.Series, where: pl.Series) -> pl.Series:
-    """Do so in the texts `where` says; escaped backslashes are first written as \\u005c.
+    """Do so in the texts `where` says; an escaped backslash is first written by its code.
 
     Pairs are put aside behind a control character, which no JSON text may hold: a text that
     does is left as it is (and is refused by the reader).
@@ -208,20 +209,15 @@ _KINDS: Final[dict[type, str]] = {
 
 def _fit(value: Any, kind: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
     """`value` cut down to what the type `kind` can hold; None where it can hold nothing of it."""
-    if isinstance(kind, pl.Struct):
-        if not isinstance(value, dict):
-            return None
+    if isinstance(kind, pl.Struct) and isinstance(value, dict):
         return {f.name: _fit(value[f.name], f.dtype) for f in kind.fields if f.name in value}
-    if isinstance(kind, pl.List):
-        inner = kind.inner
-        return [_fit(v, inner) for v in value] if isinstance(value, list) else None
-    if kind == pl.String:
-        return value if isinstance(value, str | int | float) else None
-    if kind == pl.Boolean:
-        return value if isinstance(value, bool) else None
-    if isinstance(value, str):
+    if isinstance(kind, pl.List) and isinstance(value, list):
+        return [_fit(v, kind.inner) for v in value]
+    if isinstance(value, str) and kind.is_numeric():
         return _number(value, kind)
-    return value if isinstance(value, int | float) else None
+    wanted = str | int | float if kind == pl.String else int | float
+    scalar = bool if kind == pl.Boolean else None if kind.is_nested() else wanted
+    return value if scalar is not None and isinstance(value, scalar) else None
 
 
 def _number(text: str, kind: Any) -> float | None:  # noqa: ANN401 - a polars type

@@ -74,9 +74,7 @@ def _with_embedded(statuses: pl.DataFrame) -> pl.DataFrame:
     boosted = _inside(statuses, "reblog")
     edit = pl.col("class") == "updates"
     role = pl.when(edit).then(pl.lit("update")).otherwise(pl.lit("create"))
-    own = statuses.with_columns(
-        role=role, repost_of=statuses["reblog"].struct.unnest()["id"]
-    )
+    own = statuses.with_columns(role=role, repost_of=statuses["reblog"].struct.unnest()["id"])
     parts = [_row(own), _row(boosted)]
     for part in (own, boosted):
         if part.height:

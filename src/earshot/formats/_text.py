@@ -18,7 +18,7 @@ _ENTITIES: Final = {
     "&#x2F;": "/",
     "&#47;": "/",
     "&hellip;": "…",
-    "&ndash;": "–",
+    "&ndash;": "\u2013",
     "&mdash;": "—",
     "&zwj;": "\u200d",
 }

@@ -189,15 +189,16 @@ def _plain() -> list[pl.Expr]:
         first.alias("root"),
         first.alias("conversation"),
         pl.concat_str(
-            pl.lit("https://x.com/"), pl.col("user.screen_name").fill_null("i"), pl.lit("/status/"), "id"
+            pl.lit("https://x.com/"),
+            pl.col("user.screen_name").fill_null("i"),
+            pl.lit("/status/"),
+            "id",
         ).alias("permalink"),
         place.alias("place"),
         country(pl.col("place.country_code")).alias("country"),
         latitude(point.list.get(1, null_on_oob=True)).alias("latitude"),
         longitude(point.list.get(0, null_on_oob=True)).alias("longitude"),
-        pl.when(point.is_not_null() | place.is_not_null())
-        .then(pl.lit("post"))
-        .alias("place_from"),
+        pl.when(point.is_not_null() | place.is_not_null()).then(pl.lit("post")).alias("place_from"),
         *(pl.when(~repost).then(v1).alias(name) for name, v1 in counters.items()),
         pl.lit("public").alias("visibility"),
         pl.col("possibly_sensitive").alias("sensitive"),

@@ -12,24 +12,24 @@ from earshot.formats._times import iso
 from earshot.model.schema import MEDIA
 
 _S: Final = pl.String
-_REFERENCE: Final = {"type": _S, "id": _S}
-_USER: Final = {
-    "id": _S,
-    "name": _S,
-    "username": _S,
-    "description": _S,
-    "location": _S,
-    "verified": pl.Boolean,
+_REFERENCE: Final[Fields] = {"type": pl.String(), "id": pl.String()}
+_USER: Final[Fields] = {
+    "id": pl.String(),
+    "name": pl.String(),
+    "username": pl.String(),
+    "description": pl.String(),
+    "location": pl.String(),
+    "verified": pl.Boolean(),
     "public_metrics": pl.Struct({"followers_count": pl.Int64}),
 }
-_MEDIUM: Final = {
-    "media_key": _S,
-    "type": _S,
-    "url": _S,
-    "preview_image_url": _S,
-    "alt_text": _S,
+_MEDIUM: Final[Fields] = {
+    "media_key": pl.String(),
+    "type": pl.String(),
+    "url": pl.String(),
+    "preview_image_url": pl.String(),
+    "alt_text": pl.String(),
 }
-_PLACE: Final = {"id": _S, "full_name": _S, "country_code": _S}
+_PLACE: Final[Fields] = {"id": pl.String(), "full_name": pl.String(), "country_code": pl.String()}
 _ENTITIES: Final = pl.Struct(
     {
         "hashtags": pl.List(pl.Struct({"tag": _S})),
@@ -79,7 +79,7 @@ CORE: Final[Fields] = {**_TWEET, "referenced_tweets": pl.List(pl.Struct(_REFEREN
 """The fields of a tweet that are read."""
 FLAT: Final[Fields] = {
     **_TWEET,
-    "referenced_tweets": pl.List(pl.Struct({**CORE, "type": _S})),
+    "referenced_tweets": pl.List(pl.Struct({**CORE, "type": pl.String()})),
 }
 """The same, of a line that twarc flattened: what it refers to is inside."""
 INCLUDES: Final = pl.Struct(
@@ -187,12 +187,19 @@ def _with_authors(tweets: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
     flattened = tweets.unnest("author", separator=".")
     people = users.unique(["row", "id"], keep="first")
     joined = flattened.join(
-        people.rename({"id": "author_id"}), on=["row", "author_id"], how="left", maintain_order="left"
+        people.rename({"id": "author_id"}),
+        on=["row", "author_id"],
+        how="left",
+        maintain_order="left",
     )
     fields = [n for n in _USER if n != "id"]
     answered = people.select("row", in_reply_to_user_id="id", reply_to_handle="username")
     whole = joined.with_columns(
-        *(pl.coalesce(f"author.{n}", n).alias(f"author.{n}") for n in fields if n != "public_metrics"),
+        *(
+            pl.coalesce(f"author.{n}", n).alias(f"author.{n}")
+            for n in fields
+            if n != "public_metrics"
+        ),
         author_id=pl.coalesce("author_id", "author.id"),
     )
     followers = whole.select(
@@ -246,6 +253,9 @@ def _plain() -> list[pl.Expr]:
         pl.lit("/status/"),
         "newest",
     )
+    thread = pl.col("conversation_id")
+    own = (thread == pl.col("id")) | (thread == pl.col("newest"))  # X names an edited one by either
+    thread = pl.when(own).then("key").otherwise(thread)
     return [
         pl.col("key").alias("id"),
         kind.alias("kind"),
@@ -259,8 +269,8 @@ def _plain() -> list[pl.Expr]:
         pl.col("reply_to_handle"),
         pl.when(~repost).then("quote_of").alias("quote_of"),
         pl.col("repost_of"),
-        pl.when(~repost).then("conversation_id").alias("root"),
-        pl.col("conversation_id").alias("conversation"),
+        pl.when(~repost).then(thread).alias("root"),
+        thread.alias("conversation"),
         address.alias("permalink"),
         nonempty(pl.col("geo.full_name")).alias("place"),
         country(pl.col("geo.country_code")).alias("country"),
@@ -327,7 +337,9 @@ def _media(tweets: pl.DataFrame, media: pl.DataFrame) -> pl.Series:
         .explode("media_key")
     )
     along = keys.join(
-        media.unique(["row", "media_key"], keep="first"), on=["row", "media_key"], maintain_order="left"
+        media.unique(["row", "media_key"], keep="first"),
+        on=["row", "media_key"],
+        maintain_order="left",
     ).select("at", *_MEDIUM)
     whole = (
         pl.concat([inside, along])

@@ -33,11 +33,12 @@ class _Includes:
     """What came along with a page, by kind and key."""
 
     def __init__(self, raw: msgspec.Raw | None) -> None:
-        whole = _cut.value(raw) if raw is not None else None
+        found = _cut.value(raw) if raw is not None else None
+        whole: dict[str, Any] = found if isinstance(found, dict) else {}
         self._by_key: dict[str, dict[str, Any]] = {
             kind: {str(v[key]): v for v in whole.get(kind, ()) if isinstance(v, dict) and key in v}
             for kind, key in _KEYS.items()
-            if isinstance(whole, dict) and isinstance(whole.get(kind), list)
+            if isinstance(whole.get(kind), list)
         }
 
     def needed(self, tweet: dict[str, Any]) -> dict[str, list[Any]]:
@@ -61,7 +62,8 @@ class _Includes:
 
     def _tweets(self, tweet: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """Tweets within two references of `tweet`."""
-        known, found = self._by_key.get("tweets", {}), {}
+        known = self._by_key.get("tweets", {})
+        found: dict[str, dict[str, Any]] = {}
         front = [tweet]
         for _ in range(2):
             ids = [

@@ -2,8 +2,8 @@
 
 `{"kind": "delete" | "hide" | "show" | "author_delete" | "author_update" | "geo_scrub" | "sync",
 "source": …, "id": …, "author_id": …, "profile": {…}, "version": …}`. All are of class control,
-also those whose kind this version does not know (they do nothing). `source` is the network that is
-meant, not "earshot". `at` is when the record was taken in.
+also those whose kind this version does not know and those that name nothing (they do nothing).
+`source` is the network that is meant, not "earshot". `at` is when the record was taken in.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ _FIELDS: Final[Fields] = {
 def detect(sample: bytes) -> float:
     """See `Format.detect`."""
     item = _cut.first_object(sample)
-    known = item.get("kind") in EVENT_KINDS and isinstance(item.get("source"), str)
+    known = _cut.text(item, "kind") in EVENT_KINDS and isinstance(item.get("source"), str)
     return 0.9 if known and ("id" in item or "author_id" in item) else 0.0
 
 
@@ -44,18 +44,12 @@ def split(data: bytes) -> Iterator[bytes]:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    known, source = pl.col("kind").is_in(list(EVENT_KINDS)), pl.col("source").is_not_null()
-    whose = pl.col("id").is_not_null() | pl.col("author_id").is_not_null()
+    told = pl.col("kind").is_not_null()
     found = judged(
-        read(records["raw"], _FIELDS),
-        pl.when(pl.col("kind").is_null())
-        .then(pl.lit("a control record without a kind"))
-        .otherwise(pl.lit("a control record that names no post and no author of a source")),
-        control=pl.col("kind").is_not_null() & (~known | (source & whose)),
+        read(records["raw"], _FIELDS), pl.lit("a control record without a kind"), control=told
     )
-    events = found.filter((pl.col("class") == "control") & known).with_columns(
-        at=records["received_at"].gather(
-            found.filter((pl.col("class") == "control") & known)["row"]
-        )
-    )
-    return decoded(records, SOURCE, found, events=events.drop("class", "reason"))
+    whose = pl.col("id").is_not_null() | pl.col("author_id").is_not_null()
+    known = pl.col("kind").is_in(list(EVENT_KINDS)) & pl.col("source").is_not_null() & whose
+    events = found.filter((pl.col("class") == "control") & known).drop("class", "reason", "fault")
+    at = records["received_at"].gather(events["row"]).alias("at")
+    return decoded(records, SOURCE, found, events=events.with_columns(at))

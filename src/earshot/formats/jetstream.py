@@ -50,9 +50,9 @@ def detect(sample: bytes) -> float:
     payload = item.get("payload")
     if item.get("$type") == "message" and isinstance(payload, dict):
         item = payload
-    if not str(item.get("did", "")).startswith("did:"):
-        return 0.9 if str(item.get("$type", "")).endswith("subscribeEvents#info") else 0.0
-    known = item.get("kind") in {"commit", *_PARTS} or "#" in str(item.get("$type", ""))
+    if not _cut.text(item, "did").startswith("did:"):
+        return 0.9 if _cut.text(item, "$type").endswith("subscribeEvents#info") else 0.0
+    known = _cut.text(item, "kind") in {"commit", *_PARTS} or "#" in _cut.text(item, "$type")
     return 1.0 if known else 0.0
 
 
@@ -94,7 +94,7 @@ def _read(raw: pl.Series) -> pl.DataFrame:
 def _guessed(raw: pl.Series, likely: pl.Series, second: pl.Series) -> pl.DataFrame:
     """Read all: as posts where it is likely that they are, as v2 where that is `second`."""
     rows = pl.int_range(0, len(raw), eager=True, dtype=pl.UInt32)
-    parts = []
+    parts: list[pl.DataFrame] = []
     for v2 in (False, True):
         for post in (True, False):
             where = (second if v2 else ~second) & (likely if post else ~likely)
@@ -227,7 +227,8 @@ def _profile(**said: pl.Expr) -> pl.Expr:
     """The struct of an author_update; what is not said is null, which changes nothing."""
     text = dict.fromkeys(("handle", "name", "bio", "location"), pl.lit(None, pl.String))
     rest = {"followers": pl.lit(None, pl.Int64), "verified": pl.lit(None, pl.Boolean)}
-    return pl.struct(**{**text, **said, **rest})
+    fields = {**text, **said, **rest}
+    return pl.struct(*(value.alias(name) for name, value in fields.items()))
 
 
 def _profiles(some: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:

@@ -39,7 +39,7 @@ def detect(sample: bytes) -> float:
     if _is_sse(sample):
         return 0.9 if any(f"event: {e}".encode() in sample for e in _EVENTS) else 0.0
     item = _cut.first_object(sample)
-    if item.get("event") in _EVENTS and "payload" in item:
+    if _cut.text(item, "event") in _EVENTS and "payload" in item:
         return 1.0
     if {"method", "path", "body"} <= item.keys():
         return 0.7

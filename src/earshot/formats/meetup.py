@@ -67,9 +67,7 @@ def decode(records: pl.DataFrame) -> Decoded:
     found = judged(
         read(records["raw"], _FIELDS), _WHY, create=known & public, control=known & ~public
     )
-    return decoded(
-        records, SOURCE, found, posts=_posts(found.filter(pl.col("class") == "create"))
-    )
+    return decoded(records, SOURCE, found, posts=_posts(found.filter(pl.col("class") == "create")))
 
 
 _WHY: Final = (

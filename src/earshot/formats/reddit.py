@@ -19,7 +19,7 @@ import msgspec
 import polars as pl
 
 from earshot.formats import Decoded, _cut
-from earshot.formats._frames import decoded, flat, judged, nested, opened
+from earshot.formats._frames import decoded, judged, nested
 from earshot.formats._json import Fields, Unwrap, read
 from earshot.formats._links import links
 from earshot.formats._text import nonempty, unescape
@@ -65,9 +65,9 @@ _GONE: Final = ["[deleted]", "[removed]", "[deleted by user]", "[ Removed by Red
 def detect(sample: bytes) -> float:
     """See `Format.detect`."""
     item = _cut.first_object(sample)
-    if isinstance(item.get("data"), dict) and item.get("kind") in _KINDS:
+    if isinstance(item.get("data"), dict) and _cut.text(item, "kind") in _KINDS:
         return 1.0
-    if str(item.get("name", ""))[:3] in {"t1_", "t3_"} and "subreddit" in item:
+    if _cut.text(item, "name")[:3] in {"t1_", "t3_"} and "subreddit" in item:
         return 1.0
     thing = "subreddit" in item and "created_utc" in item and "author" in item
     return 0.9 if thing and ("body" in item or "title" in item) else 0.0
@@ -152,7 +152,8 @@ def _posts(things: pl.DataFrame) -> pl.DataFrame:
         pl.col("item").list.len() > 0
     )
     originals = (
-        crossed.with_columns(pl.col("item").list.first()).unnest("item")
+        crossed.with_columns(pl.col("item").list.first())
+        .unnest("item")
         .with_columns(kind=pl.lit("t3"))
         .filter(pl.col("id").is_not_null() & pl.col("title").is_not_null())
     )
@@ -164,27 +165,36 @@ def _posts(things: pl.DataFrame) -> pl.DataFrame:
 def _columns(things: pl.DataFrame) -> pl.DataFrame:
     """Columns of POST."""
     comment = pl.col("kind") == "t1"
-    root = pl.when(comment).then(
-        pl.coalesce(
-            "link_id",
-            pl.concat_str(pl.lit("t3_"), pl.col("context").str.extract(r"/comments/([a-z0-9]+)/")),
-            pl.when(pl.col("parent_id").str.starts_with("t3_")).then("parent_id"),
+    root = (
+        pl.when(comment)
+        .then(
+            pl.coalesce(
+                "link_id",
+                pl.concat_str(
+                    pl.lit("t3_"), pl.col("context").str.extract(r"/comments/([a-z0-9]+)/")
+                ),
+                pl.when(pl.col("parent_id").str.starts_with("t3_")).then("parent_id"),
+            )
         )
-    ).otherwise(_ID)
+        .otherwise(_ID)
+    )
     edited = seconds(pl.col("edited"))
     gone = _CONTENT.is_in(_GONE).fill_null(value=False)
     path = pl.coalesce(
         "permalink",
-        pl.when(comment).then(
+        pl.when(comment)
+        .then(
             pl.concat_str(
                 pl.lit("/comments/"), root.str.replace("^t3_", ""), pl.lit("/_/"), "id", pl.lit("/")
             )
-        ).otherwise(pl.concat_str(pl.lit("/comments/"), "id", pl.lit("/"))),
+        )
+        .otherwise(pl.concat_str(pl.lit("/comments/"), "id", pl.lit("/"))),
     )
     whole = things.with_columns(
-        pl.when(pl.col("is_self").fill_null(value=False) | comment).then(None).otherwise(
-            unescape(pl.col("url"))
-        ).alias("url")
+        pl.when(pl.col("is_self").fill_null(value=False) | comment)
+        .then(None)
+        .otherwise(unescape(pl.col("url")))
+        .alias("url")
     )
     return whole.select(
         "row",
@@ -221,11 +231,11 @@ def _columns(things: pl.DataFrame) -> pl.DataFrame:
 
 def _links(things: pl.DataFrame) -> pl.Series:
     """What a link submission links to, and the addresses written in a text."""
-    written = pl.coalesce("body", "selftext").str.extract_all(r"https?://[^\s<>\[\]()\"'`]+[^\s<>\[\]()\"'`.,;:!?]")
+    written = pl.coalesce("body", "selftext").str.extract_all(
+        r"https?://[^\s<>\[\]()\"'`]+[^\s<>\[\]()\"'`.,;:!?]"
+    )
     urls = (
-        things.select(
-            url=pl.concat_list(pl.col("url"), written.fill_null([]))
-        )
+        things.select(url=pl.concat_list(pl.col("url"), written.fill_null([])))
         .with_row_index("at")
         .explode("url")
         .filter(pl.col("url").str.contains(r"^https?://"))

@@ -69,7 +69,11 @@ def detect(sample: bytes) -> float:
     if isinstance(notice, dict) and isinstance(notice.get("status"), dict):
         return 1.0
     sole = {"scrub_geo", "status_withheld", "user_withheld", "limit", "disconnect", "warning"}
-    return 0.8 if len(item) == 1 and isinstance(item.get(next(iter(item))), dict) and set(item) <= sole else 0.0
+    return (
+        0.8
+        if len(item) == 1 and isinstance(item.get(next(iter(item))), dict) and set(item) <= sole
+        else 0.0
+    )
 
 
 def split(data: bytes) -> Iterator[bytes]:

@@ -69,7 +69,11 @@ _OTHERS: Final[Fields] = {
     "user_profile_modification": pl.Struct({}),
 }
 _NOT_TWEETS: Final = tuple(_OTHERS.keys() - {"action", "reason", "redacted_at"})
-_DATA: Final = {**CORE, **dict.fromkeys(_NOTICES, _NOTICE), "user_profile_modification": pl.Struct({})}
+_DATA: Final = {
+    **CORE,
+    **dict.fromkeys(_NOTICES, _NOTICE),
+    "user_profile_modification": pl.Struct({}),
+}
 _FIELDS: Final[Fields] = {**FLAT, **_OTHERS, "data": pl.Struct(_DATA), "includes": INCLUDES}
 _LAST_SMALL: Final = 1 << 36
 _SNOWFLAKES: Final = "2010-11-05"
@@ -140,7 +144,7 @@ def _one_shape(found: pl.DataFrame) -> pl.DataFrame:
 
 _TWEET: Final = pl.col("id").is_not_null() & pl.col("text").is_not_null()
 _HISTORY: Final = pl.col("edit_history_tweet_ids").list.first()
-_EDITED: Final = (_HISTORY != pl.col("id")).fill_null(value=False)
+_EDITED: Final = (pl.col("id") != _HISTORY).fill_null(value=False)
 _LINE: Final = pl.col("action").is_not_null() & pl.col("id").is_not_null()
 _OF_A_USER: Final = (
     (pl.col("id").cast(pl.Int64, strict=False) < _LAST_SMALL)

@@ -1,6 +1,5 @@
 """History: sealed, hive-partitioned Parquet that DuckDB and Spark read alike."""
 
-import datetime as dt
 from typing import Protocol, Self, cast
 
 import polars as pl

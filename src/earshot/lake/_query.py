@@ -27,7 +27,10 @@ def run(query: str, root: Path, files: Sequence[str], gone: pl.DataFrame) -> pl.
         UsageError: Not one statement, or not one that reads.
         duckdb.Error: What DuckDB says.
     """
-    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
     with duckdb.connect(":memory:", config=config) as db:
         db.execute(
             "SET TimeZone = 'UTC'; SET temp_directory = '';SET python_enable_replacements = false"
@@ -39,14 +42,11 @@ def run(query: str, root: Path, files: Sequence[str], gone: pl.DataFrame) -> pl.
 
 
 def _answer(db: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
-    statements = db.extract_statements(query)
-    kinds = [s.type.name for s in statements]
+    kinds = [s.type.name for s in db.extract_statements(query)]
     if len(kinds) != 1 or kinds[0] not in READING:
-        found = ", ".join(kinds) or "nothing"
-        raise UsageError(
-            f"one query that reads is wanted, not: {found}", hint="SELECT … FROM posts"
-        )  # noqa: EM102 - one value
-    return pl.DataFrame(db.execute(statements[0]).to_arrow_reader().read_all())
+        msg = f"one query that reads is wanted, not: {', '.join(kinds) or 'nothing'}"
+        raise UsageError(msg, hint="SELECT … FROM posts")
+    return pl.DataFrame(db.sql(query).to_arrow_table())
 
 
 def _make_view(db: duckdb.DuckDBPyConnection, files: Sequence[str], gone: pl.DataFrame) -> None:

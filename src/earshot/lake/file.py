@@ -171,10 +171,9 @@ class FileLake:
             .collect()
             for path in paths
         ]
-        every = (
-            pl.concat(found) if found else rows.head(0).select(*KEY.names(), *SAME, there="offset")
-        )
-        return every.sort("there").unique(KEY.names(), keep="last", maintain_order=True)
+        if not found:
+            return rows.head(0).select(*KEY.names(), *SAME, there="offset")
+        return pl.concat(found).sort("there").unique(KEY.names(), keep="last", maintain_order=True)
 
     # -- what is written -------------------------------------------------------------------
     def _number(self) -> int:

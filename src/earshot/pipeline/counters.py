@@ -153,9 +153,9 @@ def _is_new(line: pl.DataFrame) -> pl.Series:
 def _observations(news: pl.DataFrame, living: pl.DataFrame) -> pl.DataFrame:
     """The last moment of each minute; a post that starts at 0 needs none."""
     said = pl.any_horizontal(pl.col(COUNTERS).is_not_null())
-    new = living.filter("first").select(
+    new = living.filter(pl.col("first") & said).select(
         "key",
-        base_at=pl.when((pl.col("role") == "embedded") & said).then("received_at"),
+        base_at=pl.when(pl.col("role") == "embedded").then("received_at"),
         new=pl.lit(value=True),
     )
     zero = pl.all_horizontal(pl.col(c).fill_null(0) == 0 for c in COUNTERS)

@@ -8,8 +8,8 @@ import polars as pl
 from earshot.formats import Decoded
 from earshot.model.changes import State
 from earshot.model.schema import INTERACTION
-from earshot.pipeline.keys import COUNTED, key
-from earshot.pipeline.sights import ALWAYS
+from earshot.pipeline.keys import COUNTED, author_key, key
+from earshot.pipeline.sights import ALWAYS, with_deaths
 
 RAISED: Final = tuple(COUNTED.values())
 DELTA: Final = pl.Schema(
@@ -69,11 +69,9 @@ def empty_deltas() -> pl.DataFrame:
 def _lives(rows: pl.DataFrame, state: State, deaths: pl.DataFrame) -> pl.DataFrame:
     """`key`, `since`, `dead`: from which record to which a stored post can be an object."""
     had = state.posts.filter(~pl.col("tombstone") & pl.col("event_time").is_not_null())
-    before = had.select(key=key(), since=pl.lit(ALWAYS, pl.Int64)).join(
-        deaths, on="key", how="left", maintain_order="left"
-    )
+    before = with_deaths(had.select(key=key(), author_key=author_key()), deaths)
     now = rows.filter("first").select("key", "dead", since=pl.col("record").cast(pl.Int64))
-    return pl.concat([before, now.select(before.columns)])
+    return pl.concat([before.select("key", "dead", since=pl.lit(ALWAYS, pl.Int64)), now])
 
 
 def _lives_at(record: str) -> pl.Expr:

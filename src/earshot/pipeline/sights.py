@@ -51,7 +51,7 @@ def sights(decoded: Decoded, records: pl.DataFrame, state: State, deaths: pl.Dat
     )
     if not taken.is_sorted():
         rows = rows.sort("record", maintain_order=True)
-    return _judged(_with_deaths(_with_state(rows, state), deaths))
+    return _judged(with_deaths(_with_state(rows, state), deaths))
 
 
 def _with_state(rows: pl.DataFrame, state: State) -> pl.DataFrame:
@@ -69,8 +69,8 @@ def _with_state(rows: pl.DataFrame, state: State) -> pl.DataFrame:
     return found.with_columns(pl.col(names).fill_null(value=False))
 
 
-def _with_deaths(rows: pl.DataFrame, deaths: pl.DataFrame) -> pl.DataFrame:
-    """Add `dead`: the first record that deletes the post or its author."""
+def with_deaths(rows: pl.DataFrame, deaths: pl.DataFrame) -> pl.DataFrame:
+    """Add `dead`: the first record that deletes the post or its author, to `key`, `author_key`."""
     if deaths.is_empty():
         return rows.with_columns(dead=pl.lit(None, pl.Int64))
     of_author = deaths.rename({"key": "author_key", "dead": "author_dead"})

@@ -153,8 +153,8 @@ def _near(
 
 @njit(cache=True, nogil=True)
 def _verify(
-    p: int, r: int, tokens: Arrays, stamp: Array, columns: Array, programs: Arrays, patterns: Arrays,
-    seen: Array, stack: Array,
+    p: int, r: int, tokens: Arrays, stamp: Array, columns: Array, programs: Arrays,
+    patterns: Arrays, seen: Array, stack: Array,
 ) -> Scalar:  # fmt: skip
     """Whether post `p`, whose terms are stamped, meets expression `r`: runs its program."""
     hashes, places, a, b, more, more_places, c, d = tokens

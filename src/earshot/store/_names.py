@@ -7,6 +7,7 @@ import polars as pl
 
 from earshot.disk import rows
 from earshot.model.changes import KEY
+from earshot.model.document import document
 from earshot.model.schema import AUTHOR, STORED, TIME
 from earshot.model.tags import HANDLE, fold_handle, tag, tags, with_rules
 from earshot.model.tokens import tokenize
@@ -149,15 +150,9 @@ def reindex(db: apsw.Connection, at: I64) -> pl.DataFrame:
     place = posts.select("spot", post=pl.int_range(pl.len(), dtype=pl.UInt32))
     hits = hits.join(place, on="spot")
     table = posts.select("spot").with_columns(
-        words=index_form(posts),
+        words=tokenize(document(posts), index=True).index,
         tags=with_rules(tags(posts.select(STORED.names())), hits["post"], hits["rule"]),
     )
     db.executemany("DELETE FROM fts WHERE rowid = ?", ((s,) for s in posts["spot"].to_list()))
     insert(db, "INSERT", "fts", table.rename({"spot": "rowid"}))
     return posts.select(KEY.names())
-
-
-def index_form(posts: pl.DataFrame) -> pl.Series:
-    """What the index holds of posts: the tokens of title and text."""
-    whole = posts.select(pl.concat_str("title", "text", separator="\n", ignore_nulls=True))
-    return tokenize(whole.to_series(), index=True).index

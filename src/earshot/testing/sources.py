@@ -5,7 +5,6 @@ arguments that opens the source anew over the same small world (an archive in a 
 world, a simulator on a socket). The world holds at least `SourceContract.enough` items, or keeps
 publishing if it is live, and gives the same bytes each time it is read from the same cursor.
 """
-# ruff: noqa: S101 - these are tests
 
 import asyncio
 import datetime as dt

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from earshot.model.changes import Changes
+from earshot.model.document import document
 from earshot.model.schema import COUNT, GAP, HIT, STORED, empty
 from earshot.model.tags import tags, with_rules
 from earshot.model.tokens import tokenize
@@ -70,9 +71,8 @@ def batch(
     hit = pl.DataFrame(list(hits), HIT, orient="row")
     at = posts.select("source", "id", post=pl.int_range(pl.len(), dtype=pl.UInt32))
     of = hit.join(at, on=["source", "id"])
-    whole = posts.select(pl.concat_str("title", "text", separator="\n", ignore_nulls=True))
     posts = posts.with_columns(
-        index=tokenize(whole.to_series(), index=True).index,
+        index=tokenize(document(posts), index=True).index,
         tags=with_rules(tags(posts), of["post"], of["rule"]),
     )
     none = Changes.none()

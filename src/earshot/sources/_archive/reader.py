@@ -35,7 +35,11 @@ class Reader:
         self._told: list[str] = []
         self._blocks = cut.damaged(self._stream.blocks(), self._told)
         self._head: list[bytes] = []
-        self.shape = self._sniff(given)
+        try:
+            self.shape = self._sniff(given)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def consumed(self) -> int:
