@@ -1,15 +1,17 @@
 """A whole API over real rooms in a temporary folder; time is told, not measured."""
 
+import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import msgspec
 import pytest
+from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from earshot.api.app import create_app
 from earshot.api.deps import Rooms
-from earshot.control import open_control
+from earshot.control import _people, open_control
 from earshot.live import open_live
 from earshot.log import open_log
 from earshot.settings import Settings
@@ -76,9 +78,30 @@ class World:
         )
 
 
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch):
+    """Real argon2id, with less memory: hundreds of sign-ins have to fit into seconds."""
+    monkeypatch.setattr(_people, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    _people._nobody.cache_clear()
+    yield
+    _people._nobody.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory):
+    """A home whose files are made, to be copied: making them anew takes longest of all."""
+    home = tmp_path_factory.mktemp("home")
+    with ExitStack() as stack:
+        stack.enter_context(open_store(f"sqlite:///{home}/store.db", writable=True))
+        stack.enter_context(open_log(f"sqlite:///{home}/log.db"))
+        stack.enter_context(open_control(f"sqlite:///{home}/control.db", clock=SetClock()))
+    return home
+
+
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, empty_home):
     clock, settings = SetClock(), Settings(home=tmp_path)
+    shutil.copytree(empty_home, tmp_path, dirs_exist_ok=True)
     with ExitStack() as stack:
         store = f"sqlite:///{tmp_path}/store.db"
         writer = stack.enter_context(open_store(store, writable=True))

@@ -18,7 +18,11 @@ class MemoryStore:
 
     # -- what the pipeline asks ------------------------------------------------------------
     def state(self, wanted: Wanted) -> State:
-        acts = {k: self.interactions[k] for k in wanted.interactions.iter_rows() if k in self.interactions}
+        acts = {
+            k: self.interactions[k]
+            for k in wanted.interactions.iter_rows()
+            if k in self.interactions
+        }
         authors = set(wanted.authors.iter_rows())
         keys = set(wanted.keys.iter_rows()) | {(r["source"], r["object"]) for r in acts.values()}
         keys |= {k for k, r in self.posts.items() if (r["source"], r["author_id"]) in authors}
@@ -69,7 +73,9 @@ class MemoryStore:
                 self.interactions[row["source"], row["key"]] = row
         for row in changes.authors.to_dicts():
             old = self.authors.get((row["source"], row["id"]), {})
-            self.authors[row["source"], row["id"]] = old | {k: v for k, v in row.items() if v is not None}
+            self.authors[row["source"], row["id"]] = old | {
+                k: v for k, v in row.items() if v is not None
+            }
         for minute, source, rule, name, n in changes.counts.iter_rows():
             self.counts[minute, source, rule, name] += n
         self.texts |= set(changes.texts)
@@ -81,7 +87,9 @@ class MemoryStore:
             key = row["source"], row["id"]
             old = self.observations.get((*key, row["minute"]))
             if old is None or row["seen_at"] >= old["seen_at"]:
-                self.observations[(*key, row["minute"])] = row | {"base": row["base"] or bool(old and old["base"])}
+                self.observations[(*key, row["minute"])] = row | {
+                    "base": row["base"] or bool(old and old["base"])
+                }
             post = self.posts[key]
             if post["counters_at"] is None or row["seen_at"] >= post["counters_at"]:
                 post |= {c: row[c] for c in COUNTERS if row[c] is not None}

@@ -1,18 +1,31 @@
 """Laws of identity: wherever batches are cut, in whatever order records come."""
 
 from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.pipeline.memory import MemoryStore
+from tests.pipeline.reference import Reference, expected, kept
+from tests.pipeline.world import (
+    NOON,
+    Sight,
+    create,
+    delete,
+    event,
+    frames,
+    like,
+    log,
+    unlike,
+    update,
+)
 
 from earshot.model.schema import FLOW_CLASSES
 from earshot.pipeline import flow
 from earshot.rules import compile_rules
-from tests.pipeline.memory import MemoryStore
-from tests.pipeline.reference import Reference, expected, kept
-from tests.pipeline.world import Sight, create, delete, event, frames, like, log, unlike, update
 
 NO_RULES = compile_rules([])
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,9 +34,7 @@ QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 def work(store, happenings, compiled=NO_RULES, **options):
     """Work off one batch."""
     prepared = flow.prepare_decoded(*frames(happenings))
-    state = flow.with_texts(
-        store.state(prepared.wanted), store.known_texts(prepared.text_hashes)
-    )
+    state = flow.with_texts(store.state(prepared.wanted), store.known_texts(prepared.text_hashes))
     flowed = flow.run(prepared, state, compiled, flow.FlowOptions(**options))
     store.apply(flowed.changes)
     return flowed
@@ -34,7 +45,7 @@ def world(happenings, cuts=(), **options):
     store = MemoryStore()
     edges = [0, *sorted(set(cuts)), len(happenings)]
     store.classes = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         if start < end:
             store.classes += work(store, happenings[start:end], **options).classes.to_list()
     return store
@@ -45,21 +56,31 @@ IDS, AUTHORS, TEXTS = ("1", "2", "3", "4"), ("ada", "bob"), ("sun", "moon", "rai
 AUTHOR_OF = {"1": "ada", "2": "ada", "3": "bob", "4": "bob"}
 
 
-def sights(texts=st.sampled_from(TEXTS), likes=st.none() | st.integers(0, 3)):
+SAID = st.sampled_from(TEXTS)
+PLACES = st.sampled_from((None, "Rome"))
+
+
+def sights(texts=SAID):
     return st.builds(
-        lambda id, version, text, likes, place: Sight(
-            id, AUTHOR_OF[id], version, text, {"likes": likes, "place": place}
+        lambda of, version, text, likes, place: Sight(
+            of, AUTHOR_OF[of], version, text, {"likes": likes, "place": place}
         ),
-        st.sampled_from(IDS), st.integers(0, 3), texts, likes, st.sampled_from((None, "Rome")),
-    )  # fmt: skip
+        st.sampled_from(IDS),
+        st.integers(0, 3),
+        texts,
+        st.none() | st.integers(0, 3),
+        PLACES,
+    )
+
+
+def showing(post, more):
+    """A create of `post`, with others embedded in it."""
+    return replace(create(post.id, embedded=[s for s in more if s.id != post.id]), post=post)
 
 
 def creates(shown=None):
     shown = sights() if shown is None else shown
-    return st.builds(
-        lambda post, more: replace(create(post.id, embedded=[s for s in more if s.id != post.id]), post=post),
-        shown, st.lists(shown, max_size=2, unique_by=lambda s: s.id),
-    )  # fmt: skip
+    return st.builds(showing, shown, st.lists(shown, max_size=2, unique_by=lambda s: s.id))
 
 
 def updates(shown=None):
@@ -68,16 +89,39 @@ def updates(shown=None):
 
 
 DELETES = st.builds(delete, st.sampled_from(IDS), st.none() | st.integers(0, 3))
-HIDES = st.builds(event, st.sampled_from(("hide", "show")), st.sampled_from((*IDS, None)), st.sampled_from(AUTHORS))
-SYNCS = st.builds(lambda a, v: event("sync", None, a, v), st.sampled_from(AUTHORS), st.integers(0, 4))
-SCRUBS = st.builds(lambda a, v: event("geo_scrub", None, a, v), st.sampled_from(AUTHORS), st.integers(0, 4))
+HIDES = st.builds(
+    event,
+    st.sampled_from(("hide", "show")),
+    st.sampled_from((*IDS, None)),
+    st.sampled_from(AUTHORS),
+)
+SYNCS = st.builds(
+    lambda a, v: event("sync", None, a, v), st.sampled_from(AUTHORS), st.integers(0, 4)
+)
+SCRUBS = st.builds(
+    lambda a, v: event("geo_scrub", None, a, v), st.sampled_from(AUTHORS), st.integers(0, 4)
+)
 AUTHOR_DELETES = st.builds(lambda a: event("author_delete", None, a), st.sampled_from(AUTHORS))
 KEYS = st.sampled_from(("a", "b", "c"))
 LIKES = st.builds(lambda k, i: like(f"{k}{i}", i), KEYS, st.sampled_from(IDS))
 UNLIKES = st.builds(lambda k, i: unlike(f"{k}{i}"), KEYS, st.sampled_from(IDS))
-OTHERS = st.sampled_from([replace(event("show", "7"), event=None, cls=c) for c in ("control", "quarantined")])
+OTHERS = st.sampled_from(
+    [replace(event("show", "7"), event=None, cls=c) for c in ("control", "quarantined")]
+)
 ANYTHING = st.lists(
-    st.one_of(creates(), creates(), updates(), DELETES, HIDES, SYNCS, SCRUBS, AUTHOR_DELETES, LIKES, UNLIKES, OTHERS),
+    st.one_of(
+        creates(),
+        creates(),
+        updates(),
+        DELETES,
+        HIDES,
+        SYNCS,
+        SCRUBS,
+        AUTHOR_DELETES,
+        LIKES,
+        UNLIKES,
+        OTHERS,
+    ),
     max_size=14,
 )
 CUTS = st.lists(st.integers(0, 14), max_size=6)
@@ -127,7 +171,9 @@ def told_apart(happenings):
 
 @QUICK
 @given(
-    st.lists(st.one_of(creates(VERSIONED), updates(VERSIONED), DELETES, AUTHOR_DELETES), max_size=10)
+    st.lists(
+        st.one_of(creates(VERSIONED), updates(VERSIONED), DELETES, AUTHOR_DELETES), max_size=10
+    )
     .map(told_apart)
     .flatmap(lambda records: st.tuples(st.just(records), st.permutations(records))),
     CUTS,
@@ -163,7 +209,9 @@ def test_the_same_records_again_are_duplicates_and_change_nothing(happenings, cu
     twice = world(first + again, [len(first), *cuts])
 
     assert twice.posts == once.posts
-    assert twice.total("duplicate") == once.total("duplicate") + sum(h.cls == "create" for h in first)
+    assert twice.total("duplicate") == once.total("duplicate") + sum(
+        h.cls == "create" for h in first
+    )
 
 
 # -- examples ------------------------------------------------------------------------------
@@ -174,7 +222,9 @@ def test_a_create_is_unique_once_and_a_duplicate_afterwards():
 
 
 def test_a_post_known_only_as_embedded_is_unique_when_it_is_consumed_itself():
-    store = world(log(create("2", embedded=[Sight("1", "bob")]), create("1", "bob"), create("1", "bob")))
+    store = world(
+        log(create("2", embedded=[Sight("1", "bob")]), create("1", "bob"), create("1", "bob"))
+    )
 
     assert store.classes == ["unique", "unique", "duplicate"]
     assert store.posts["x", "1"]["consumed"]
@@ -192,7 +242,9 @@ def test_a_post_known_only_by_an_edit_is_kept_unconsumed_until_its_create_comes(
 
 
 def test_an_older_edit_that_comes_later_changes_nothing():
-    store = world(log(create("1", version=3, text="third"), update("1", version=2, text="second")), cuts=[1])
+    store = world(
+        log(create("1", version=3, text="third"), update("1", version=2, text="second")), cuts=[1]
+    )
 
     assert store.posts["x", "1"]["text"] == "third"
 
@@ -223,7 +275,9 @@ def test_a_deleted_author_is_gone_with_all_posts_and_refused_afterwards():
 
 
 def test_a_sync_hides_earlier_posts_until_a_create_of_a_greater_version():
-    records = log(create("1", version=5), event("sync", version=9), create("1", version=12, text="again"))
+    records = log(
+        create("1", version=5), event("sync", version=9), create("1", version=12, text="again")
+    )
 
     assert world(records[:2], cuts=[1]).posts["x", "1"]["hidden"]
     assert not world(records, cuts=[1, 2]).posts["x", "1"]["hidden"]
@@ -259,7 +313,9 @@ def test_a_geo_scrub_takes_places_of_earlier_posts_even_if_they_come_later():
 
 
 def test_the_same_like_twice_raises_once_and_its_removal_takes_it_back():
-    records = log(create("1"), like("k", "1"), like("k", "1"), like("m", "1", kind="repost"), unlike("k"))
+    records = log(
+        create("1"), like("k", "1"), like("k", "1"), like("m", "1", kind="repost"), unlike("k")
+    )
     store = world(records, cuts=[2, 3])
 
     assert store.classes == ["unique", *["interactions"] * 4]
@@ -299,7 +355,9 @@ def test_the_first_sight_of_an_embedded_post_only_sets_its_base():
 
 
 def test_an_older_observation_makes_the_minute_after_it_dirty_too():
-    first, second, late = log(create("1", likes=5), create("1", likes=9), create("1", likes=7), step=120)
+    first, second, late = log(
+        create("1", likes=5), create("1", likes=9), create("1", likes=7), step=120
+    )
     store = world([first, second])
     store.dirty.clear()
     work(store, [replace(late, at=60)])
@@ -308,21 +366,12 @@ def test_an_older_observation_makes_the_minute_after_it_dirty_too():
 
 
 def test_an_edit_that_moves_a_post_makes_both_minutes_dirty():
-    moved = update("1")
-    moved = replace(moved, post=replace(moved.post, fields={"event_time": log(moved)[0] and when_later()}))
     store = world(log(create("1")))
     store.dirty.clear()
+    moved = update("1", event_time=NOON + timedelta(minutes=7))
     work(store, [replace(moved, at=5, offset=5)])
 
     assert {minute.minute for minute, _ in store.dirty} == {0, 7}
-
-
-def when_later():
-    from datetime import timedelta
-
-    from tests.pipeline.world import NOON
-
-    return NOON + timedelta(minutes=7)
 
 
 def test_a_copy_has_the_text_of_an_earlier_post_and_a_repost_is_none():

@@ -1,3 +1,4 @@
+# ruff: noqa: A002 - the fields' names
 """Batches built by hand: what happens, one record each, and the frames that decoding would give."""
 
 import datetime as dt
@@ -40,7 +41,9 @@ class Happening:
     offset: int = 0
 
 
-def create(id, author="ada", version=0, text="hello", embedded=(), source="x", headers="", **fields):
+def create(
+    id, author="ada", version=0, text="hello", embedded=(), source="x", headers="", **fields
+):
     post = Sight(id, author, version, text, fields)
     return Happening("create", post, tuple(embedded), source=source, headers=headers)
 
@@ -59,11 +62,15 @@ def delete(id, version=None, author=None):
 
 
 def like(key, object, kind="like"):
-    return Happening("interactions", act={"key": key, "kind": kind, "object": object, "removed": False})
+    return Happening(
+        "interactions", act={"key": key, "kind": kind, "object": object, "removed": False}
+    )
 
 
 def unlike(key, kind="like"):
-    return Happening("interactions", act={"key": key, "kind": kind, "object": None, "removed": True})
+    return Happening(
+        "interactions", act={"key": key, "kind": kind, "object": None, "removed": True}
+    )
 
 
 def log(*happenings, step=1.0):
@@ -86,7 +93,9 @@ def frames(happenings) -> tuple[pl.DataFrame, Decoded]:
             posts.append({"record": number, "role": role} | _post(h, h.post))
         posts += [{"record": number, "role": "embedded"} | _post(h, s) for s in h.embedded]
         if h.event:
-            events.append({"record": number, "source": h.source, "at": None, "profile": None} | h.event)
+            events.append(
+                {"record": number, "source": h.source, "at": None, "profile": None} | h.event
+            )
         if h.act:
             acts.append({"record": number, "source": h.source, "actor": "bob", "at": None} | h.act)
     number = {"record": pl.UInt32}

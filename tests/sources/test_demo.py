@@ -1,15 +1,15 @@
-import asyncio
 import datetime as dt
 import json
+import threading
 
 import polars as pl
 import pytest
 from tests.sources.archive_help import FakeClock, chunks, frame
 
 from earshot import formats
-from earshot.clock import micros
 from earshot.errors import ConfigError
 from earshot.sources import demo
+from earshot.sources._world.records import records
 from earshot.sources.archive import connect as archive
 
 NOW = dt.datetime(2026, 5, 4, 18, 0, tzinfo=dt.UTC)
@@ -27,6 +27,10 @@ def until(seconds, clock):
 
 def decoded(records):
     return formats.decode(records.select(pl.lit(None, pl.Int64).alias("offset"), pl.all()))
+
+
+def creates(records):
+    return decoded(records).posts.filter(pl.col("role") == "create")
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others():
@@ -74,9 +78,9 @@ def test_every_record_can_be_decoded():
 
 
 def test_formats_and_sizes_are_those_of_the_bench_world():
-    records = frame(chunks(world("limit=40000")))
-    sizes = records.group_by("format").agg(
-        share=pl.len() / records.height, size=pl.col("raw").bin.size().mean()
+    taken = frame(chunks(world("limit=40000")))
+    sizes = taken.group_by("format").agg(
+        share=pl.len() / taken.height, size=pl.col("raw").bin.size().mean()
     )
     of = {row["format"]: row for row in sizes.to_dicts()}
 
@@ -87,9 +91,9 @@ def test_formats_and_sizes_are_those_of_the_bench_world():
 
 
 def test_offsets_in_the_payloads_point_at_what_they_name():
-    records = frame(chunks(world("limit=6000")))
+    taken = frame(chunks(world("limit=6000")))
     checked = 0
-    for raw in records.filter(pl.col("format") == "jetstream")["raw"]:
+    for raw in taken.filter(pl.col("format") == "jetstream")["raw"]:
         record = json.loads(raw).get("commit", {}).get("record", {})
         for facet in record.get("facets", ()):
             place, feature = facet["index"], facet["features"][0]
@@ -97,7 +101,7 @@ def test_offsets_in_the_payloads_point_at_what_they_name():
             name = feature.get("tag", feature.get("uri"))
             assert part.startswith("@") if name is None else part in {name, f"#{name}"}
             checked += 1
-    for raw in records.filter(pl.col("format") == "x_v1")["raw"]:
+    for raw in taken.filter(pl.col("format") == "x_v1")["raw"]:
         tweet = json.loads(raw)
         for tag in tweet.get("entities", {}).get("hashtags", ()):
             low, high = tag["indices"]
@@ -107,31 +111,31 @@ def test_offsets_in_the_payloads_point_at_what_they_name():
 
 
 def test_about_two_in_a_hundred_are_delivered_twice():
-    records = frame(chunks(world("limit=30000")))
+    taken = frame(chunks(world("limit=30000")))
 
-    again = records.height - records["raw"].n_unique()
-    assert 0.014 < again / records.height < 0.022
+    again = taken.height - records["raw"].n_unique()
+    assert 0.014 < again / taken.height < 0.022
 
 
 def test_live_it_fills_in_the_last_hours_and_then_keeps_pace():
     clock = FakeClock(NOW)
-    got = chunks(world("rate=10&people=500&backfill=1", clock), stop=until(60, clock))
+    got = chunks(world("rate=8&people=300&backfill=1", clock), stop=until(60, clock))
     filled = [c for c in got if c.frame is not None and c.frame["headers"][0]]
     live = [c for c in got if c.frame is not None and not c.frame["headers"][0]]
 
     assert [c.state for c in got if c.state] == ["catching_up", "live"]
-    times = decoded(frame(filled)).posts["created_at"]
-    assert (NOW - times.min()).total_seconds() == pytest.approx(3600, abs=60)
+    times = creates(frame(filled))["created_at"]
+    assert (NOW - times.min()).total_seconds() == pytest.approx(3600, abs=90)
     assert set(frame(filled)["headers"]) == {'{"archive":true}'}
-    old = decoded(frame(live)).posts
+    old = creates(frame(live))
     assert ((old["received_at"] - old["created_at"]).dt.total_seconds() < 6).mean() > 0.98
-    assert 100 < frame(live).height < 3000
+    assert 100 < frame(live).height < 4000
 
 
 def test_what_is_filled_in_is_thinner_the_longer_ago():
     clock = FakeClock(NOW)
-    got = chunks(world("rate=10&people=500&backfill=2", clock), stop=lambda c: c.state == "live")
-    posts = decoded(frame(got)).posts
+    got = chunks(world("rate=4&people=300&backfill=2", clock), stop=lambda c: c.state == "live")
+    posts = creates(frame(got))
     age = (pl.lit(NOW) - pl.col("created_at")).dt.total_minutes()
     per_minute = posts.group_by((age // 20).alias("age")).len().sort("age")["len"].to_list()
 
@@ -140,7 +144,7 @@ def test_what_is_filled_in_is_thinner_the_longer_ago():
 
 def test_live_the_same_moment_gives_the_same_world_and_a_restart_goes_on():
     clock, again = FakeClock(NOW), FakeClock(NOW)
-    query = "rate=10&people=500&backfill=0.2"
+    query = "rate=8&people=300&backfill=0.1"
     whole = chunks(world(query, clock), stop=until(90, clock))
     cut = next(n for n, c in enumerate(whole) if c.cursor and n > len(whole) // 2)
     part = chunks(world(query, again), stop=lambda c: c.cursor == whole[cut].cursor)
@@ -153,19 +157,19 @@ def test_live_the_same_moment_gives_the_same_world_and_a_restart_goes_on():
 
 def test_after_a_long_pause_only_the_last_hours_are_filled_in():
     clock = FakeClock(NOW)
-    query = "rate=5&people=500&backfill=0.5"
+    query = "rate=4&people=300&backfill=0.5"
     cursor = chunks(world(query, clock), stop=until(5, clock))[-1].cursor
     clock.time += dt.timedelta(days=3)
     got = chunks(world(query, clock), cursor, stop=lambda c: c.state == "live")
 
-    times = decoded(frame(got)).posts["created_at"]
+    times = creates(frame(got))["created_at"]
     assert (clock.now() - times.min()).total_seconds() < 0.6 * 3600
 
 
 def test_a_load_can_keep_the_worlds_own_pace():
     clock = FakeClock(NOW)
     got = chunks(world("limit=2000&rate=100&people=500&speed=2x", clock))
-    times = decoded(frame(got)).posts["event_time"]
+    times = creates(frame(got))["event_time"]
 
     asked = (times.max() - times.min()).total_seconds() / 2
     assert (clock.now() - NOW).total_seconds() == pytest.approx(asked, rel=0.2)
@@ -191,27 +195,17 @@ def test_written_files_are_read_back_as_an_archive(tmp_path):
     assert len(told["communities"]) == 3000
 
 
-def test_live_it_does_not_hold_the_loop(monkeypatch):
+def test_steps_are_made_outside_the_loop(monkeypatch):
+    threads = set()
+
+    def noted(law, step):
+        threads.add(threading.current_thread())
+        return records(law, step)
+
+    monkeypatch.setattr(demo, "records", noted)
     clock = FakeClock(NOW)
-    ticks = 0
+    chunks(world("rate=4&people=300&backfill=0.1", clock), stop=until(1, clock))
+    chunks(world("limit=50&people=300"))
 
-    async def run():
-        nonlocal ticks
-        stream = world("rate=10&people=500&backfill=0.5").stream(None)
-        other = asyncio.create_task(count())
-        async for chunk in stream:
-            await asyncio.sleep(0)
-            if chunk.state == "live":
-                break
-        await stream.aclose()
-        other.cancel()
-
-    async def count():
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0)
-
-    asyncio.run(run())
-    assert ticks > 10
-    assert micros(clock.now()) == micros(NOW)
+    assert threads
+    assert threading.main_thread() not in threads

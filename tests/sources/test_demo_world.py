@@ -16,9 +16,9 @@ from earshot.sources._world.plot import REPLY, Law, scene
 from earshot.sources._world.records import records
 from earshot.sources._world.truth import truth
 
-LAW = Law(seed=7, rate=400.0, people=2000)
+LAW = Law(seed=7, rate=150.0, people=2000)
 STEP = int(dt.datetime(2026, 1, 5, 18, tzinfo=dt.UTC).timestamp() * 1e6) // LAW.step
-STEPS = range(STEP, STEP + 30)
+STEPS = range(STEP, STEP + 9)
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,8 @@ def test_every_author_is_in_the_truth(posts, planted):
 def test_copies_of_a_family_have_its_text(posts, planted):
     found = planted.families.join(posts.select("source", "id", "text", "kind"), on=["source", "id"])
     assert found.height >= 0.98 * planted.families.height > 100
-    bare = pl.col("text").str.replace_all(r" @\S+$| https?://\S+| <?#\S+", "")
-    exact = found.filter("exact" and pl.col("exact") & (pl.col("source") != "mastodon"))
+    bare = pl.col("text").str.replace_all(r" https?://\S+| <?#\S+", "")
+    exact = found.filter(pl.col("exact") & (pl.col("source") != "mastodon"))
     texts = exact.with_columns(bare).group_by("family").agg(pl.col("text").n_unique())
     assert texts["text"].max() == 1
     assert found.filter(~pl.col("exact")).height > 0.25 * found.height
@@ -134,12 +134,12 @@ def test_evenings_are_busier_than_nights_where_people_live():
     base = int(dt.datetime(2026, 1, 5, tzinfo=dt.UTC).timestamp() * 1e6) // day.step
     hours = 24 * 3_600_000_000 // day.step
     people = populate(day.seed, day.people)
-    portuguese = [n for n, w in enumerate(WORDS) if w.lang == "ja"]
+    japanese = [n for n, w in enumerate(WORDS) if w.lang == "ja"]
     counts = np.zeros(24)
-    for step in range(base, base + hours, 20):
+    for step in range(base, base + hours, 30):
         there = scene(day, step)
         now = there.rows.take(slice(there.first, None))
-        own = np.isin(people.lang[now.person], portuguese)
+        own = np.isin(people.lang[now.person], japanese)
         counts[int((step - base) * day.step // 3_600_000_000)] += own.sum()
     evening, night = counts[[10, 11, 12]].sum(), counts[[18, 19, 20]].sum()  # UTC; Japan is +9
     assert evening > 2 * night

@@ -91,20 +91,32 @@ class OpenMinutes:
             self._scores.give_up(dirty)
 
     def _give_up(self, event: I64, seen: I64, source: pl.Series) -> None:
-        for part, when in ((self._posts, event), (self._scores, seen)):
-            bad = pl.DataFrame({"minute": pl.Series(when), "source": source})
-            rows = bad.filter(pl.col("minute") >= 0).unique().iter_rows()
-            part.give_up({(from_micros(t), s) for t, s in rows})
+        self._posts.give_up(_minutes_at(event, source))
+        self._give_up_seen(seen, source)
+
+    def _give_up_seen(self, seen: I64, source: pl.Series) -> None:
+        self._scores.give_up(_minutes_at(seen, source))
 
     def _note_scores(self, observations: pl.DataFrame, fresh: pl.DataFrame) -> None:
         """Count the scores of posts seen for the first time; others need what was seen before."""
         if observations.height == 0:
             return
-        seen = fresh.join(
-            observations.rename({c: f"seen_{c}" for c in COUNTERS}), on=KEY.names(), how="inner"
+        _, seen = self._keys.find(key_hash(observations["source"], observations["id"]))
+        self._give_up_seen(seen, observations["source"])  # these may have another "before" now
+        once = observations.filter(pl.struct(KEY.names()).is_unique())
+        first = fresh.join(
+            once.rename({c: f"seen_{c}" for c in COUNTERS}), on=KEY.names(), how="inner"
         ).with_columns(pl.lit(None, pl.Int64).alias(f"before_{c}") for c in COUNTERS)
+        self._start_scores(observations, first)
+        first = first.filter(_is_in(first, self._scores.open))
+        keys = key_hash(first["source"], first["id"])
+        self._keys.note_seen(keys, first["minute"].dt.epoch("us").to_numpy())
+        self._scores.add(window(fresh.clear(), first, self._weights))
+
+    def _start_scores(self, observations: pl.DataFrame, first: pl.DataFrame) -> None:
+        """Open the minutes in which only these `first` sights were seen; give up all others."""
         sizes = observations.group_by(_ON).len("all")
-        sizes = sizes.join(seen.group_by(_ON).len("mine"), on=_ON, how="left").fill_null(0)
+        sizes = sizes.join(first.group_by(_ON).len("mine"), on=_ON, how="left").fill_null(0)
         for start, source, total, mine in sizes.select(*_ON, "all", "mine").iter_rows():
             minute = (start, source)
             if total == mine and self._scores.may_start(minute) and self._only(minute, total):
@@ -112,10 +124,6 @@ class OpenMinutes:
             elif total != mine or minute not in self._scores.open:
                 self._scores.give_up({minute})
                 self._scores.spent.add(minute)
-        seen = seen.filter(_is_in(seen, self._scores.open))
-        keys = key_hash(seen["source"], seen["id"])
-        self._keys.note_seen(keys, seen["minute"].dt.epoch("us").to_numpy())
-        self._scores.add(window(fresh.clear(), seen, self._weights))
 
     def _only(self, minute: Minute, size: int) -> bool:
         """Whether as many posts, and no more, are known to be observed in this minute."""
@@ -273,6 +281,14 @@ def _with_rules(changes: Changes) -> pl.DataFrame:
     return posts.join(hits, on=KEY.names(), how="left", maintain_order="left").with_columns(
         pl.col("rules").fill_null(none)
     )
+
+
+def _minutes_at(when: I64, source: pl.Series) -> set[Minute]:
+    """Those of these minutes, in microseconds, that are any (not below 0)."""
+    rows = pl.DataFrame({"minute": pl.Series(when), "source": source}).filter(
+        pl.col("minute") >= 0
+    )
+    return {(from_micros(t), s) for t, s in rows.unique().iter_rows()}
 
 
 def _minute(column: str) -> pl.Expr:

@@ -50,7 +50,7 @@ class Format(Protocol):
 
     @staticmethod
     def detect(sample: bytes) -> float:
-        """How surely one item (a JSON object, or a text's first lines) is of this format, 0 to 1."""
+        """How surely one item (an object, or a text's first lines) is of this format: 0 to 1."""
 
     @staticmethod
     def split(data: bytes) -> Iterator[bytes]:

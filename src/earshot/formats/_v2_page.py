@@ -25,8 +25,10 @@ def items(document: bytes) -> Iterator[bytes]:
             yield raw
             continue
         around = includes.needed(tweet)
-        item = {"data": msgspec.Raw(raw), **({"includes": around} if around else {}), **kept}
-        yield msgspec.json.encode(item)
+        item: dict[str, Any] = {"data": msgspec.Raw(raw)}
+        if around:
+            item["includes"] = around
+        yield msgspec.json.encode(item | kept)
 
 
 class _Includes:

@@ -68,6 +68,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 
 _OURS: Final = {"id": "earshot_id", "fault": "earshot_fault"}
 """Keys that `split` adds: an id where the row has none, and what is wrong with a row."""
+_KEY: Final = re.compile(rb'"((?:[^"\\\n]|\\.){1,200})"\s*:')
 _NUMBERS: Final = ("author_followers", "likes", "reposts", "replies", "quotes", "views", "score")
 _SEPARATORS: Final = ",;\t|"
 _KNOWN: Final = {name: field for field, names in COLUMNS.items() for name in names}
@@ -175,19 +176,36 @@ def _header(text: str) -> list[str]:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    cells = read(records["raw"], _FIELDS)
+    there = _there(records["raw"])
+    cells = read(records["raw"], there)
     rows = cells.select(
         "row",
         pl.coalesce("fault", _OURS["fault"]).alias("fault"),
-        *(
-            pl.coalesce(nonempty(pl.col(form).str.strip_chars()) for form in forms).alias(field)
-            for field, forms in _FORMS.items()
-        ),
+        *(_cell([form for form in forms if form in there], f) for f, forms in _FORMS.items()),
         own_id=_OURS["id"],
     ).with_columns(pl.coalesce("id", "own_id"))
     content = pl.col("text").is_not_null() | pl.col("title").is_not_null()
     found = judged(rows, _WHY, create=content & pl.col("id").is_not_null())
     return decoded(records, SOURCE, found, posts=_posts(found.filter(pl.col("class") == "create")))
+
+
+def _there(raw: pl.Series) -> Fields:
+    """The fields that any of these records has: few of all that might be.
+
+    A record is read alike with any others: its own keys are among them, and where a key is
+    written with an escape, all fields are asked for.
+    """
+    keys = set(_KEY.findall(b"\n".join(raw.to_list())))
+    if any(b"\\" in key for key in keys):
+        return _FIELDS
+    ours = _OURS.values()
+    return {n: kind for n, kind in _FIELDS.items() if n in ours or n.encode() in keys}
+
+
+def _cell(forms: list[str], field: str) -> pl.Expr:
+    """The first of these columns that is not empty."""
+    cells = (nonempty(pl.col(form).str.strip_chars()) for form in forms)
+    return pl.coalesce(*cells, pl.lit(None, pl.String)).alias(field)
 
 
 _WHY: Final = (

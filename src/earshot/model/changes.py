@@ -20,9 +20,9 @@ from earshot.model.schema import (
 )
 
 KEY = pl.Schema({"source": pl.String, "id": pl.String})
-FLAG = pl.Schema({**KEY, "hidden": pl.Boolean})
-DIRTY = pl.Schema({"minute": TIME, "source": pl.String})
-PROMOTED = pl.Schema({**KEY, "copy": pl.Boolean, "late": pl.Boolean})
+FLAG = pl.Schema([*KEY.items(), ("hidden", pl.Boolean())])
+DIRTY = pl.Schema([("minute", TIME), ("source", pl.String())])
+PROMOTED = pl.Schema([*KEY.items(), ("copy", pl.Boolean()), ("late", pl.Boolean())])
 REMEMBERED = pl.Schema({c: STATE[c] for c in STATE if c in REMEMBERED_FIELDS})
 
 

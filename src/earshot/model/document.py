@@ -28,7 +28,7 @@ def _further(hashtags: pl.Series, documents: pl.Series) -> pl.DataFrame:
         .with_row_index("post")
         .filter(pl.col("tag").list.len() > 0)
     )
-    shown = pl.col("document").str.to_lowercase().str.extract_all(r"[#＃]\w+")
+    shown = pl.col("document").str.to_lowercase().str.extract_all(r"[#\uFF03]\w+")
     written = (
         listed.select("post", folded=shown)
         .explode("folded")

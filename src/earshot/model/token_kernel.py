@@ -2,7 +2,7 @@
 
 Everything happens in scratch arrays that are as long as the longest text allows; outputs grow by
 doubling. Rules about long functions and lists of parameters do not fit kernels: what they share
-is arrays, and a call costs as much as what it would do.
+is arrays, and a call costs as much as what it would do. One file, though long: one pass.
 """
 # ruff: noqa: PLR0912, PLR0913, PLR0915, PLR0917, FBT001
 

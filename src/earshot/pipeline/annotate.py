@@ -6,22 +6,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from earshot.model.document import document
+from earshot.formats._links import links
 from earshot.model.hashing import buffers, strings
-from earshot.model.schema import LINK, POST
-from earshot.model.tokens import CASHTAG, HASHTAG, MENTION, Tokens, tokenize
-
-__all__ = ["annotate", "document", "take", "tokens_of"]
+from earshot.model.schema import POST
+from earshot.model.tokens import CASHTAG, HASHTAG, MENTION, Tokens
 
 _URL: Final = r"https?://[^\s<>\"]+"
+_BEHIND: Final = ".,;:!?)]}'"
+"""What ends a sentence rather than an address."""
 
 
-def tokens_of(posts: pl.DataFrame) -> Tokens:
-    """The tokens of the posts' documents, with their index form."""
-    return tokenize(document(posts), index=True)
-
-
-def annotate(posts: pl.DataFrame, tokens: Tokens) -> pl.DataFrame:
+def annotate(posts: pl.DataFrame, documents: pl.Series, tokens: Tokens) -> pl.DataFrame:
     """Complete what the network lists of a post by what stands in its text.
 
     Hashtags and cashtags of the text join those listed, compared without regard to case; mentions
@@ -30,13 +25,13 @@ def annotate(posts: pl.DataFrame, tokens: Tokens) -> pl.DataFrame:
 
     Args:
         posts: POST and further columns.
-        tokens: Of these posts, see `tokens_of`.
+        documents: See `model.document`.
+        tokens: Of these documents.
     """
-    texts = document(posts) if _has_sigil(tokens) else posts["text"]
     columns = [
-        _united(posts["hashtags"], _written(texts, tokens, HASHTAG)),
-        _united(posts["cashtags"], _written(texts, tokens, CASHTAG)),
-        _filled(posts["mentions"], texts, tokens),
+        _united(posts["hashtags"], _written(documents, tokens, HASHTAG)),
+        _united(posts["cashtags"], _written(documents, tokens, CASHTAG)),
+        _filled(posts["mentions"], documents, tokens),
         _languages(posts["lang"]),
         _links(posts),
     ]
@@ -63,10 +58,6 @@ def take(tokens: Tokens, rows: NDArray[np.uint32]) -> Tokens:
     )
 
 
-def _has_sigil(tokens: Tokens) -> bool:
-    return bool(np.isin(tokens.kind, (HASHTAG, CASHTAG, MENTION)).any())
-
-
 def _written(documents: pl.Series, tokens: Tokens, kind: int) -> pl.DataFrame:
     """`post`, `value`: the tokens of a kind as they are written, without sigil."""
     chosen = np.flatnonzero(tokens.kind == kind)
@@ -85,7 +76,9 @@ def _written(documents: pl.Series, tokens: Tokens, kind: int) -> pl.DataFrame:
 
 def _united(listed: pl.Series, written: pl.DataFrame) -> pl.Series:
     """Lists with what is written but not listed behind; nulls become empty lists."""
-    listed = listed.fill_null(pl.Series([[]], dtype=listed.dtype).item()) if listed.null_count() else listed
+    if listed.null_count():
+        nothing = pl.lit([], listed.dtype)
+        listed = listed.to_frame().select(pl.all().fill_null(nothing)).to_series()
     if written.is_empty():
         return listed
     name = listed.name
@@ -125,33 +118,24 @@ def _languages(langs: pl.Series) -> pl.Series:
 
 def _links(posts: pl.DataFrame) -> pl.Series:
     """Links of the text where the network lists none at all."""
-    links = posts["links"]
-    if not links.null_count():
-        return links
-    found = posts.select(
-        url=pl.when(pl.col("links").is_null()).then(pl.col("text").str.extract_all(_URL))
-    ).with_row_index("post")
-    host = pl.col("url").str.extract(r"^https?://([^/?#:]+)").str.to_lowercase()
-    canonical = pl.col("url").str.replace(r"#.*$", "")
-    made = (
-        found.explode("url")
+    listed = posts["links"]
+    if not listed.null_count():
+        return listed
+    rows = posts.select("links", "text").with_row_index("post")
+    urls = (
+        rows.filter(pl.col("links").is_null())
+        .select("post", url=pl.col("text").str.extract_all(_URL))
+        .explode("url")
         .drop_nulls("url")
-        .with_columns(pl.col("url").str.strip_chars_end(".,;:!?)]}'"))
-        .select(
-            "post",
-            link=pl.struct(
-                "url",
-                expanded="url",
-                canonical=canonical,
-                domain=host.str.strip_prefix("www."),
-            ).cast(LINK),
-        )
-        .group_by("post", maintain_order=True)
-        .agg("link")
+        .with_columns(pl.col("url").str.strip_chars_end(_BEHIND))
     )
-    nothing = pl.lit([], POST["links"])
+    made = (
+        urls.select("post", made=links(urls["url"]))
+        .group_by("post", maintain_order=True)
+        .agg("made")
+    )
     return (
-        found.join(made, on="post", how="left", maintain_order="left")
-        .select(pl.coalesce(pl.lit(links), "link", nothing).alias("links"))
+        rows.join(made, on="post", how="left", maintain_order="left")
+        .select(pl.coalesce("links", "made", pl.lit([], POST["links"])).alias("links"))
         .to_series()
     )

@@ -11,14 +11,14 @@ from earshot.pipeline.interactions import RAISED
 from earshot.pipeline.keys import id_of, key, source_of
 
 _LINE: Final = pl.Schema(
-    {
-        "key": pl.String,
-        "seen_at": TIME,
-        "offset": pl.Int64,
-        "what": pl.Int8,
-        **{c: pl.Int64 for c in COUNTERS},
-        **{f"by_{c}": pl.Int64 for c in RAISED},
-    }
+    [
+        ("key", pl.String()),
+        ("seen_at", TIME),
+        ("offset", pl.Int64()),
+        ("what", pl.Int8()),
+        *((c, pl.Int64()) for c in COUNTERS),
+        *((f"by_{c}", pl.Int64()) for c in RAISED),
+    ]
 )
 """One moment of a post's counters: values that were seen, or steps by which they changed."""
 _BEFORE, _SEEN, _EMBEDDED, _STEP = range(4)
@@ -33,13 +33,14 @@ class Counted:
     observations: pl.DataFrame
     """OBSERVATION with `key`."""
     newest: pl.DataFrame
-    """`key`, COUNTERS, `counters_at`: how the posts of `often`, and objects of interactions, end up.
-    """
+    """`key`, COUNTERS, `counters_at`: how posts end up whose counters were seen or changed."""
     stale: pl.DataFrame
     """`source`, `minute`: minutes whose growth changes because of an older observation."""
 
 
-def counted(rows: pl.DataFrame, deltas: pl.DataFrame, records: pl.DataFrame, state: State) -> Counted:
+def counted(
+    rows: pl.DataFrame, deltas: pl.DataFrame, records: pl.DataFrame, state: State
+) -> Counted:
     """Note what was seen of counters.
 
     The newest observation wins. One that equals what was seen last says nothing new and is left
@@ -52,6 +53,9 @@ def counted(rows: pl.DataFrame, deltas: pl.DataFrame, records: pl.DataFrame, sta
         records: RECORD rows of the batch.
         state: What was known before.
     """
+    silent = all(rows[c].null_count() == rows.height for c in COUNTERS)
+    if silent and deltas.is_empty() and state.posts.is_empty():
+        return _nothing()
     living = rows.filter(pl.col("alive") & pl.col("dead").is_null())
     telling = living.filter(pl.any_horizontal(pl.col(COUNTERS).is_not_null()))
     steps = _steps(deltas, records, living, state)
@@ -76,7 +80,9 @@ def counted(rows: pl.DataFrame, deltas: pl.DataFrame, records: pl.DataFrame, sta
 def _nothing() -> Counted:
     return Counted(
         pl.DataFrame(schema={**OBSERVATION, "key": pl.String}),
-        pl.DataFrame(schema={"key": pl.String, **{c: pl.Int64 for c in COUNTERS}, "counters_at": TIME}),
+        pl.DataFrame(
+            schema={"key": pl.String, **dict.fromkeys(COUNTERS, pl.Int64), "counters_at": TIME}
+        ),
         pl.DataFrame(schema={"source": pl.String, "minute": TIME}),
     )
 
@@ -122,21 +128,21 @@ def _steps(
 
 
 def _values(line: pl.DataFrame) -> pl.DataFrame:
-    """Turn steps into values: the last seen plus all steps since; a null is what was seen before."""
+    """Turn steps into values: what was seen last plus all steps since; nulls are filled with it."""
     line = line.sort("key", "seen_at", "offset", maintain_order=True)
     filled = [pl.col(c).forward_fill().over("key") for c in COUNTERS]
     if not line["what"].eq(_STEP).any():
         return line.with_columns(filled)
-    turns = [
-        pl.col(c).is_not_null().cum_sum().over("key").alias(f"turn_{c}") for c in RAISED
-    ]
+    turns = [pl.col(c).is_not_null().cum_sum().over("key").alias(f"turn_{c}") for c in RAISED]
     line = line.with_columns(turns).with_columns(filled)
     sums = [
         pl.col(f"by_{c}").fill_null(0).cum_sum().over("key", f"turn_{c}").alias(f"sum_{c}")
         for c in RAISED
     ]
     changed = [
-        pl.when(pl.col(c).is_not_null() | (pl.col(f"by_{c}").fill_null(0) != 0).cum_max().over("key"))
+        pl.when(
+            pl.col(c).is_not_null() | (pl.col(f"by_{c}").fill_null(0) != 0).cum_max().over("key")
+        )
         .then(pl.col(c).fill_null(0) + pl.col(f"sum_{c}"))
         .alias(c)
         for c in RAISED
@@ -176,9 +182,12 @@ def _observations(news: pl.DataFrame, living: pl.DataFrame) -> pl.DataFrame:
 
 def _stale(line: pl.DataFrame) -> pl.DataFrame:
     """Minutes of what was seen last before the batch, where something older came in now."""
-    late = line.filter(pl.col("what") != _BEFORE).select("key", first=pl.col("seen_at")).group_by(
-        "key"
-    ).agg(pl.col("first").min())
+    late = (
+        line.filter(pl.col("what") != _BEFORE)
+        .select("key", first=pl.col("seen_at"))
+        .group_by("key")
+        .agg(pl.col("first").min())
+    )
     return (
         line.filter(pl.col("what") == _BEFORE)
         .join(late, on="key")

@@ -8,7 +8,11 @@ _BY = ("minute", "source", "rule")
 
 
 def counts(
-    records: pl.DataFrame, classes: pl.Series, embedded: pl.DataFrame, marked: pl.DataFrame, hits: pl.DataFrame
+    records: pl.DataFrame,
+    classes: pl.Series,
+    embedded: pl.DataFrame,
+    marked: pl.DataFrame,
+    hits: pl.DataFrame,
 ) -> pl.DataFrame:
     """COUNT rows of a batch, by minute of `received_at` and source of the record.
 

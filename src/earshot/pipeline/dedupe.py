@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from earshot.formats import Decoded
-from earshot.model.changes import KEY, PROMOTED, REMEMBERED, State
-from earshot.model.schema import COUNTERS, STORED
+from earshot.model.changes import DIRTY, KEY, PROMOTED, REMEMBERED, State
+from earshot.model.schema import COUNTERS, STORED, empty
 from earshot.pipeline import counters, events, interactions, versions
 from earshot.pipeline.keys import key, wanted
 from earshot.pipeline.sights import sights, with_marks
@@ -77,7 +77,7 @@ def dedupe(decoded: Decoded, records: pl.DataFrame, state: State) -> Deduped:
     scrubs = events.scrubs(said, state)
     dying = events.dying(state, dead)
     posts, promoted = _contents(rows, state)
-    stored = _stored(decoded, records, posts, state)
+    stored = _stored(decoded, posts, state)
     stored = events.without_place(_with_hidden(_with_counters(stored, seen.newest), hidden), scrubs)
     gone = pl.concat([posts.filter("kept").select("key"), dying.select("key")])
     flags = events.flags(hidden, state, gone)
@@ -87,7 +87,7 @@ def dedupe(decoded: Decoded, records: pl.DataFrame, state: State) -> Deduped:
         posts=stored,
         classes=_classes(decoded, rows),
         embedded=_embedded(rows),
-        texts=rows.filter("new_text")["text_hash"].alias("texts"),
+        texts=rows["text_hash"].filter(rows["new_text"]).alias("texts"),
         tombstones=events.tombstones(said, rows, dying, state),
         promoted=kept.select(PROMOTED.names()),
         remembered=promoted.filter(pl.col("event_time").is_null()).select(REMEMBERED.names()),
@@ -103,14 +103,14 @@ def dedupe(decoded: Decoded, records: pl.DataFrame, state: State) -> Deduped:
 
 def _contents(rows: pl.DataFrame, state: State) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The sights to go on with (`kept`, `unique`), and STATE rows, consumed now, that stay."""
-    won = versions.winners(rows, state)
     single = pl.col("alive") & pl.col("dead").is_null() & ~pl.col("often")
-    kept = single | pl.col("row").is_in(won["row"].implode())
+    won = versions.winners(rows, state)
+    kept = single if won.is_empty() else single | pl.col("row").is_in(won["row"].implode())
     posts = rows.with_columns(kept=kept).filter(pl.col("kept") | pl.col("unique"))
-    marks = rows.filter("unique").select("key", "copy", "late")
-    stays = won.filter(pl.col("row") < 0).join(marks, on="key")
+    stays = won.filter(pl.col("row") < 0)
     if stays.is_empty():
         return posts, state.posts[:0]
+    stays = stays.join(rows.filter("unique").select("key", "copy", "late"), on="key")
     promoted = (
         state.posts.drop("copy", "late")
         .with_columns(key=key(), consumed=pl.lit(value=True))
@@ -119,9 +119,7 @@ def _contents(rows: pl.DataFrame, state: State) -> tuple[pl.DataFrame, pl.DataFr
     return posts, promoted
 
 
-def _stored(
-    decoded: Decoded, records: pl.DataFrame, posts: pl.DataFrame, state: State
-) -> pl.DataFrame:
+def _stored(decoded: Decoded, posts: pl.DataFrame, state: State) -> pl.DataFrame:
     """STORED columns of these sights, and those of `Deduped.posts`."""
     marks = _marks(posts, state)
     decoded_posts = decoded.posts
@@ -170,7 +168,7 @@ def _with_hidden(stored: pl.DataFrame, hidden: pl.DataFrame) -> pl.DataFrame:
 def _classes(decoded: Decoded, rows: pl.DataFrame) -> pl.Series:
     """A create is `unique` or `duplicate`; everything else is what it was decoded as."""
     outcome = decoded.outcome
-    unique = pl.col("record").is_in(rows.filter("unique")["record"].implode())
+    unique = pl.col("record").is_in(rows["record"].filter(rows["unique"]).implode())
     create = pl.when(unique).then(pl.lit("unique")).otherwise(pl.lit("duplicate"))
     named = pl.when(pl.col("class") == "create").then(create).otherwise("class")
     return outcome.select(named.alias("class")).to_series()
@@ -200,10 +198,14 @@ def _touched(
     promoted: pl.DataFrame,
 ) -> pl.DataFrame:
     """Minutes of stored posts that counted in a window before the batch, or do so from now on."""
+    if state.posts.is_empty():
+        return empty(DIRTY)
     changed = pl.concat([gone, *(f.select("key") for f in (flags, scrubbed) if f.height)])
     visible = pl.col("consumed") & (~pl.col("hidden") | pl.col("key").is_in(flags["key"].implode()))
     had = state.posts.filter(~pl.col("tombstone") & pl.col("event_time").is_not_null())
-    before = had.with_columns(key=key()).filter(visible & pl.col("key").is_in(changed["key"].implode()))
+    before = had.with_columns(key=key()).filter(
+        visible & pl.col("key").is_in(changed["key"].implode())
+    )
     now = promoted.filter(pl.col("event_time").is_not_null())
     return pl.concat(
         [f.select("source", minute=pl.col("event_time").dt.truncate("1m")) for f in (before, now)]

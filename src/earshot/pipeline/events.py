@@ -8,7 +8,7 @@ import polars as pl
 from earshot.formats import Decoded
 from earshot.model.changes import FLAG, KEY, State
 from earshot.model.schema import AUTHOR as AUTHOR_SCHEMA
-from earshot.model.schema import TOMBSTONE, empty
+from earshot.model.schema import STATE, TOMBSTONE, empty
 from earshot.pipeline.keys import AUTHOR, SCRUB, author_key, has_place, key, scrub_key
 from earshot.pipeline.sights import ALWAYS
 
@@ -36,6 +36,8 @@ def deaths(events: pl.DataFrame, state: State) -> pl.DataFrame:
 
 def dying(state: State, dead: pl.DataFrame) -> pl.DataFrame:
     """STATE rows of living posts that this batch deletes, with `key`."""
+    if state.posts.is_empty() or dead.is_empty():
+        return empty(STATE, ("key", pl.String()))
     living = state.posts.filter(~pl.col("tombstone")).with_columns(
         key=key(), author_key=author_key()
     )
@@ -52,6 +54,8 @@ def tombstones(
     The version of a tombstone is the greatest that was seen of the key, so that it does not
     depend on the order of arrival.
     """
+    if events.is_empty() and rows["dead"].null_count() == rows.height:
+        return empty(TOMBSTONE)
     said = events.filter(pl.col("kind") == "delete").select(TOMBSTONE.names())
     of_authors = events.filter(pl.col("kind") == "author_delete").select(
         "source", "version", "received_at", id=AUTHOR + pl.col("author_id")
@@ -62,21 +66,21 @@ def tombstones(
     seen = rows.filter(pl.col("dead").is_not_null())
     parts = [said, of_authors, scrubs, seen, dying_posts]
     every = pl.concat([p.select(TOMBSTONE.names()) for p in parts]).drop_nulls("id")
-    if every.is_empty():
-        return empty(TOMBSTONE)
     newest = (
         every.with_columns(pl.col("version").fill_null(0))
         .sort("version", "received_at", descending=[True, False], maintain_order=True)
         .unique(KEY.names(), keep="first", maintain_order=True)
     )
-    had = state.posts.filter("tombstone").select(
-        "source", "id", had=pl.col("version").fill_null(0)
-    )
+    had = state.posts.filter("tombstone").select("source", "id", had=pl.col("version").fill_null(0))
     return (
         newest.join(had, on=KEY.names(), how="left", maintain_order="left")
         .filter(pl.col("had").is_null() | (pl.col("version") > pl.col("had")))
         .select(TOMBSTONE.names())
     )
+
+
+_UPTO: Final = pl.Schema({"scrub_key": pl.String, "upto": pl.Int64})
+_KEYS: Final = pl.Schema({"key": pl.String})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +95,22 @@ class Scrubs:
 
 def scrubs(events: pl.DataFrame, state: State) -> Scrubs:
     """Find the scrubs of this batch and those known from before."""
+    if events.is_empty() and state.posts.is_empty():
+        return Scrubs(empty(_UPTO), empty(_KEYS))
     said = events.filter(pl.col("kind") == "geo_scrub")
     wide = said.filter(pl.col("id").is_null()).select(scrub_key=scrub_key(), upto="version")
-    before = state.posts.filter(
-        pl.col("tombstone") & pl.col("id").str.starts_with(SCRUB)
-    ).select(scrub_key=key(), upto="version")
+    before = state.posts.filter(pl.col("tombstone") & pl.col("id").str.starts_with(SCRUB)).select(
+        scrub_key=key(), upto="version"
+    )
     upto = pl.concat([wide, before]).group_by("scrub_key").agg(pl.col("upto").max())
     return Scrubs(upto, said.select("key").drop_nulls())
 
 
 def is_scrubbed(posts: pl.DataFrame, found: Scrubs) -> pl.Series:
     """Which posts (`source`, `id`, `author_id`, `key`) must have no place."""
-    if found.upto.is_empty() and found.single.is_empty():
-        return pl.repeat(value=False, n=posts.height, eager=True)
     number = pl.col("id").cast(pl.Int64, strict=False)
     return (
-        posts.select(KEY.names() + ["author_id", "key"])
+        posts.select(*KEY.names(), "author_id", "key")
         .with_columns(scrub_key=scrub_key())
         .join(found.upto, on="scrub_key", how="left", maintain_order="left")
         .select(
@@ -119,20 +123,20 @@ def is_scrubbed(posts: pl.DataFrame, found: Scrubs) -> pl.Series:
 
 def without_place(posts: pl.DataFrame, found: Scrubs) -> pl.DataFrame:
     """Take the place off posts of authors who want it gone."""
+    if found.upto.is_empty() and found.single.is_empty():
+        return posts
     gone = pl.lit(is_scrubbed(posts, found)) & has_place()
     fields = ("place", "country", "latitude", "longitude", "place_from")
-    if not posts.select(gone.any()).item():
-        return posts
     return posts.with_columns(pl.when(~gone).then(pl.col(c)).alias(c) for c in fields)
 
 
 def authors(events: pl.DataFrame, dead: pl.DataFrame) -> pl.DataFrame:
     """AUTHOR: what was said of each living author; of each field the newest that was said."""
+    if events.is_empty():
+        return empty(AUTHOR_SCHEMA)
     said = events.filter(
         (pl.col("kind") == "author_update") & pl.col("author_id").is_not_null()
     ).join(dead, left_on="author_key", right_on="key", how="anti", maintain_order="left")
-    if said.is_empty():
-        return empty(AUTHOR_SCHEMA)
     fields = [c for c in AUTHOR_SCHEMA if c not in ("source", "id", "seen_at")]
     return (
         said.select("source", "profile", id="author_id", seen_at="received_at")
@@ -170,8 +174,10 @@ _ENTRY: Final = ("key", "record", "hidden")
 
 
 def _history(rows: pl.DataFrame, had: pl.DataFrame) -> pl.DataFrame:
-    """All sights in the order of the log, those before the batch first, with `most`: the greatest
-    version of the post up to and with each."""
+    """All sights in the order of the log, those before the batch first.
+
+    `most` is the greatest version of the post up to and with each.
+    """
     before = had.select(
         pl.lit(ALWAYS, pl.Int64).alias("record"),
         pl.col("version").fill_null(0),
@@ -225,6 +231,8 @@ def flags(hidden: pl.DataFrame, state: State, rewritten: pl.DataFrame) -> pl.Dat
         state: What was known before.
         rewritten: `key` of posts whose rows are written again, or deleted.
     """
+    if hidden.is_empty():
+        return empty(FLAG, ("key", pl.String()))
     had = state.posts.filter(~pl.col("tombstone") & pl.col("event_time").is_not_null())
     return (
         had.select(*KEY.names(), key=key(), had=pl.col("hidden"))

@@ -17,10 +17,11 @@ import polars as pl
 
 from earshot.formats import Decoded, decode
 from earshot.model.changes import DIRTY, KEY, REMEMBERED, Changes, State, Wanted
+from earshot.model.document import document
 from earshot.model.schema import HIT, INTERACTION, MARKS, OBSERVATION, QUARANTINE, STORED
 from earshot.model.tags import tags, with_rules
-from earshot.model.tokens import Tokens
-from earshot.pipeline.annotate import annotate, take, tokens_of
+from earshot.model.tokens import Tokens, tokenize
+from earshot.pipeline.annotate import annotate, take
 from earshot.pipeline.counts import counts
 from earshot.pipeline.dedupe import Deduped, dedupe, wanted
 from earshot.pipeline.enrich import Enricher, enrich
@@ -48,8 +49,9 @@ class Prepared:
     """RECORD."""
     decoded: Decoded
     """Its posts have `text_hash` besides."""
+    documents: pl.Series
+    """Of `decoded.posts`: what the tokens are of."""
     tokens: Tokens
-    """Of `decoded.posts`."""
     wanted: Wanted
     """What `Store.state` is to be asked for."""
     text_hashes: pl.Series
@@ -91,11 +93,13 @@ def prepare(records: pl.DataFrame) -> Prepared:
 
 def prepare_decoded(records: pl.DataFrame, decoded: Decoded) -> Prepared:
     """As `prepare`, of a batch that was decoded already."""
-    tokens = tokens_of(decoded.posts)
+    documents = document(decoded.posts)
+    tokens = tokenize(documents, index=True)
     posts = decoded.posts.with_columns(text_hash=pl.Series(tokens.text_hash))
     decoded = replace(decoded, posts=posts)
     asked = posts.filter((pl.col("role") == "create") & (pl.col("text_hash") != 0))
-    return Prepared(records, decoded, tokens, wanted(decoded), asked["text_hash"].unique())
+    texts = asked["text_hash"].unique()
+    return Prepared(records, decoded, documents, tokens, wanted(decoded), texts)
 
 
 def with_texts(state: State, texts: pl.Series) -> State:
@@ -105,16 +109,15 @@ def with_texts(state: State, texts: pl.Series) -> State:
 
 def annotated(prepared: Prepared) -> Annotated:
     """Annotate all posts of a batch, whatever is known of them."""
-    return Annotated(annotate(prepared.decoded.posts, prepared.tokens), prepared.tokens)
+    posts = annotate(prepared.decoded.posts, prepared.documents, prepared.tokens)
+    return Annotated(posts, prepared.tokens)
 
 
-def run(
-    prepared: Prepared, state: State, compiled: CompiledRules, options: FlowOptions
-) -> Flowed:
+def run(prepared: Prepared, state: State, compiled: CompiledRules, options: FlowOptions) -> Flowed:
     """Work off a batch, given what was known before; everything it changes is in the result."""
     deduped = dedupe(prepared.decoded, prepared.records, state)
-    tokens = _tokens(prepared, deduped.posts)
-    posts = annotate(deduped.posts, tokens)
+    documents, tokens = _chosen(prepared, deduped.posts)
+    posts = annotate(deduped.posts, documents, tokens)
     hits = match(compiled, posts, tokens)
     posts = enrich(posts, tokens, options.enricher)
     if options.enricher is not None and compiled.late:
@@ -130,12 +133,12 @@ def run(
     )
 
 
-def _tokens(prepared: Prepared, posts: pl.DataFrame) -> Tokens:
-    """The tokens of the posts that go on."""
-    every = prepared.decoded.posts.height
-    if posts.height == every and posts["row"].is_sorted():
-        return prepared.tokens
-    return take(prepared.tokens, posts["row"].to_numpy())
+def _chosen(prepared: Prepared, posts: pl.DataFrame) -> tuple[pl.Series, Tokens]:
+    """The documents and tokens of the posts that go on."""
+    rows, every = posts["row"], prepared.decoded.posts.height
+    if len(rows) == every and rows.is_sorted():
+        return prepared.documents, prepared.tokens
+    return prepared.documents.gather(rows), take(prepared.tokens, rows.to_numpy())
 
 
 def _judged(posts: pl.DataFrame, hits: pl.DataFrame, options: FlowOptions) -> pl.DataFrame:
@@ -146,21 +149,20 @@ def _judged(posts: pl.DataFrame, hits: pl.DataFrame, options: FlowOptions) -> pl
     return posts.with_columns(stays=stays)
 
 
-def _changes(
-    prepared: Prepared, deduped: Deduped, found: Annotated, hits: pl.DataFrame
-) -> Changes:
+def _changes(prepared: Prepared, deduped: Deduped, found: Annotated, hits: pl.DataFrame) -> Changes:
     """Put together what the store has to do."""
     posts = found.posts
-    written = pl.col("kept") & pl.col("stays")
-    stored = posts.filter(written)
-    left = posts.filter(pl.col("kept") & ~pl.col("stays"))
+    written = posts["kept"] & posts["stays"]
+    left = posts.filter(posts["kept"] & ~posts["stays"]) if not posts["stays"].all() else posts[:0]
+    stored = _indexed(posts, found.tokens, hits)
+    stored = stored if written.all() else stored.filter(written)
     hit = _hits(posts, hits)
     seen = deduped.observations.join(left, on="key", how="anti", maintain_order="left")
     acts = deduped.interactions.join(
         left, left_on="object_key", right_on="key", how="anti", maintain_order="left"
     )
     return Changes(
-        posts=_indexed(posts, found.tokens, hits).filter(pl.lit(posts.select(written).to_series())),
+        posts=stored,
         hits=hit.filter("kept", "stays").select(HIT.names()),
         tombstones=deduped.tombstones,
         flags=deduped.flags,

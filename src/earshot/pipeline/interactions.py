@@ -12,9 +12,7 @@ from earshot.pipeline.keys import COUNTED, author_key, key
 from earshot.pipeline.sights import ALWAYS, with_deaths
 
 RAISED: Final = tuple(COUNTED.values())
-DELTA: Final = pl.Schema(
-    {"key": pl.String, "record": pl.UInt32, **{c: pl.Int64 for c in RAISED}}
-)
+DELTA: Final = pl.Schema({"key": pl.String, "record": pl.UInt32, **dict.fromkeys(RAISED, pl.Int64)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +78,9 @@ def _lives_at(record: str) -> pl.Expr:
 
 
 def _effective(timeline: pl.DataFrame) -> pl.DataFrame:
-    """Of each interaction what changes the set: never a creation after a creation, never a removal
-    of what is not there. A removal gets the kind and object of what it removes.
+    """Keep what changes the set; a removal gets the kind and object of what it removes.
+
+    A creation of what is there, and a removal of what is not there, change nothing.
 
     Args:
         timeline: What was kept before (without `record`), then the batch in the order of the log.
@@ -105,7 +104,9 @@ def _kept(done: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(
         [
             last.filter(pl.col("removed")).join(known, on="act", how="semi", maintain_order="left"),
-            last.filter(~pl.col("removed")).join(known, on="act", how="anti", maintain_order="left"),
+            last.filter(~pl.col("removed")).join(
+                known, on="act", how="anti", maintain_order="left"
+            ),
         ]
     ).select(*INTERACTION, "object_key")
 

@@ -19,7 +19,9 @@ ALWAYS: Final = -1
 LATE: Final = pl.duration(minutes=10)
 
 
-def sights(decoded: Decoded, records: pl.DataFrame, state: State, deaths: pl.DataFrame) -> pl.DataFrame:
+def sights(
+    decoded: Decoded, records: pl.DataFrame, state: State, deaths: pl.DataFrame
+) -> pl.DataFrame:
     """Look at every post of the batch in the order of the log.
 
     Args:

@@ -1,12 +1,16 @@
 """Which sight gives a post its content: the greatest (version, received_at, position)."""
 
+from typing import Final
+
 import polars as pl
 
 from earshot.model.changes import State
+from earshot.model.schema import empty
 from earshot.pipeline.keys import key
 from earshot.pipeline.sights import ALWAYS
 
-_ORDER = ("key", "version", "received_at", "offset", "row")
+_WON: Final = pl.Schema({"key": pl.String, "row": pl.Int64})
+_ORDER: Final = ("key", "version", "received_at", "offset", "row")
 
 
 def winners(rows: pl.DataFrame, state: State) -> pl.DataFrame:
@@ -23,9 +27,9 @@ def winners(rows: pl.DataFrame, state: State) -> pl.DataFrame:
         rows: Sights; only living posts that were known, or are seen several times, matter.
         state: What was known before.
     """
+    if not rows["often"].any():
+        return empty(_WON)
     many = rows.filter(pl.col("often") & pl.col("dead").is_null())
-    if many.is_empty():
-        return pl.DataFrame(schema={"key": pl.String, "row": pl.Int64})
     columns = ("key", "version", "received_at", "offset", "text_hash", "row", "record")
     had = (
         state.posts.filter(~pl.col("tombstone"))

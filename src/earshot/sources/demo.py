@@ -93,7 +93,10 @@ class Demo:
             yield chunk
 
     async def _load(self, at: Cursor | None) -> AsyncIterator[Chunk]:
-        """So many records, then the end; run again, all of it again."""
+        """So many records, then the end; run again, all of it again.
+
+        Steps are made in a thread: one may take a tenth of a second, and others share the loop.
+        """
         limit = self.options.limit or 0
         start = micros(self.options.start or START)
         if at is None or at.ended:
@@ -102,7 +105,7 @@ class Demo:
         began, first = self._clock.monotonic(), at.step * self.law.step
         speed = _speed(self.options.speed)
         while at.items < limit:
-            frame = records(self.law, at.step)
+            frame = await asyncio.to_thread(records, self.law, at.step)
             wanted = min(frame.height, at.done + limit - at.items)
             for low, high in _ranges(frame["at"].to_numpy(), at.done, wanted, speed):
                 if speed:
@@ -125,7 +128,7 @@ class Demo:
             at = Cursor(oldest // self.law.step, live_from=now)
         state = ""
         while True:
-            frame = records(self.law, at.step)
+            frame = await asyncio.to_thread(records, self.law, at.step)
             if (at.step + 1) * self.law.step <= micros(self._clock.now()):
                 if state != "catching_up":
                     state = "catching_up"
@@ -134,7 +137,10 @@ class Demo:
                 await self._sleep(0)
             else:
                 if state != "live":
-                    state = "live"
+                    state, over = "live", _happened(frame, self._clock.now())
+                    if over > at.done:
+                        done, at = at.done, self._after(at, over)
+                        yield self._chunk(frame[done:over], at, archive=True)
                     yield Chunk(state=state, detail=_describe(self.law))
                 async for chunk, after in self._paced(frame, at):
                     at = after
@@ -160,14 +166,18 @@ class Demo:
         low = at.done
         while low < len(when):
             now = micros(self._clock.now())
-            high = int(np.searchsorted(when, now, side="right"))
+            high = _happened(frame, self._clock.now())
             if high <= low:
                 await self._sleep(max(_TICK, (int(when[low]) - now) / MICROS))
                 continue
             high = min(high, low + _CHUNK)
-            at = msgspec.structs.replace(at, done=high, items=self.items_done + high - low)
+            at = self._after(at, high)
             yield self._chunk(frame[low:high], at, archive=False), at
             low = high
+
+    def _after(self, at: Cursor, done: int) -> Cursor:
+        """The cursor when so many records of its step are handed over."""
+        return msgspec.structs.replace(at, done=done, items=self.items_done + done - at.done)
 
     def _chunk(self, frame: pl.DataFrame, after: Cursor, *, archive: bool) -> Chunk:
         """Records with their cursor."""
@@ -182,6 +192,11 @@ class Demo:
             "raw",
         )
         return Chunk(frame=columns, cursor=_encode(after))
+
+
+def _happened(frame: pl.DataFrame, now: dt.datetime) -> int:
+    """How many records of a step have happened."""
+    return int(np.searchsorted(frame["at"].to_numpy(), micros(now), side="right"))
 
 
 def _ranges(when: noise.I64, low: int, high: int, speed: float | None) -> "list[tuple[int, int]]":
@@ -240,7 +255,8 @@ def connect(
         msg = f"demo: {error} (known options: {known})"
         raise ConfigError(msg) from error
     _speed(checked.speed)
-    if (checked.rate is not None and checked.rate <= 0) or checked.people < 100 or checked.backfill < 0:
+    rate = LIVE if checked.rate is None else checked.rate
+    if rate <= 0 or checked.people < 100 or checked.backfill < 0:
         msg = "demo: rate must be above 0, people at least 100, backfill not below 0"
         raise ConfigError(msg)
     if checked.start and checked.start.tzinfo is None:

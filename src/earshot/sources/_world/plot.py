@@ -83,8 +83,8 @@ class Law:
 
     @property
     def step(self) -> int:
-        """Length of a step in µs: about 4,096 records, at least 1 s, at most 30 s."""
-        return int(min(30.0, max(1.0, 4096 / self.base)) * MICROS)
+        """Length of a step in µs: about 4,096 records, at least 1 s, at most 240 s."""
+        return int(min(240.0, max(1.0, 4096 / self.base)) * MICROS)
 
     @property
     def memory(self) -> int:
@@ -203,15 +203,17 @@ def happenings(law: Law, step: int) -> Rows:
 def _times(law: Law, step: int, hour: float) -> tuple[I64, I64, I64]:
     """When something happens in a step, as part of which burst, about which topic of it."""
     since, until = step * law.step, (step + 1) * law.step
-    parts = [_spread(law, step, 0, (since, until), law.base * hour)]
+    drawn = _draw(law, step, 0, (0.0, 1.0), law.base * hour * law.step)
+    parts = [since + (drawn * law.step).astype(np.int64)]
     number, topic = [np.full(len(parts[0]), -1)], [np.full(len(parts[0]), -1)]
     found = bursts(law, since, until)
     for n in range(len(found.number)):
         start, end = int(found.start[n]), int(found.end[n])
-        span = max(start, since), min(end, until)
-        gone = ((span[0] + span[1]) / 2 - start) / (end - start)
-        rate = law.base * hour * float(found.factor[n]) * 1.5 * (1 - 0.8 * gone)
-        parts.append(_spread(law, step, 1 + n, span, rate))
+        length = end - start
+        span = (max(start, since) - start) / length, (min(end, until) - start) / length
+        rate = law.base * hour * float(found.factor[n])
+        drawn = _draw(law, step, 1 + n, (_so_far(span[0]), _so_far(span[1])), rate * length * 0.9)
+        parts.append(start + ((1 - np.sqrt(1 - 0.96 * drawn)) / 0.8 * length).astype(np.int64))
         number.append(np.full(len(parts[-1]), int(found.number[n])))
         topic.append(np.full(len(parts[-1]), int(found.topic[n])))
     at = np.concatenate(parts)
@@ -219,14 +221,16 @@ def _times(law: Law, step: int, hour: float) -> tuple[I64, I64, I64]:
     return at[order], np.concatenate(number)[order], np.concatenate(topic)[order]
 
 
-def _spread(law: Law, step: int, salt: int, span: tuple[int, int], rate: float) -> I64:
-    """Moments in a span, `rate` a second."""
+def _so_far(part: float) -> float:
+    """Share of a burst's posts in this first part of it: it begins high and falls steadily."""
+    return (part - 0.4 * part * part) / 0.6
+
+
+def _draw(law: Law, step: int, salt: int, span: tuple[float, float], whole: float) -> F64:
+    """Numbers in a span, so many that there would be `whole` µs-worth of records from 0 to 1."""
     chosen = noise.one(noise.one(law.seed, step & 0xFFFFFFFF), salt)
-    expected = rate * (span[1] - span[0]) / MICROS
-    count = int(expected + (chosen >> 11) / (1 << 53))
-    moments = noise.unit(np.arange(count) + (chosen & 0xFFFFFFFF), 62)
-    at: I64 = span[0] + (moments * (span[1] - span[0])).astype(np.int64)
-    return at
+    count = int(whole / MICROS * (span[1] - span[0]) + (chosen >> 11) / (1 << 53))
+    return span[0] + noise.unit(np.arange(count) + (chosen & 0xFFFFFFFF), 62) * (span[1] - span[0])
 
 
 def _persons(people: People, uid: U64, community: I64) -> I64:
@@ -334,7 +338,7 @@ def _chained(first: int, now: Rows, target: I64, kind: I64) -> I64:
     order = replies[np.argsort(target[replies], kind="stable")]
     follows = np.zeros(len(order), bool)
     follows[1:] = target[order[1:]] == target[order[:-1]]
-    follows &= noise.chance(now.uid[order], 76, 0.45)
+    follows &= noise.chance(now.uid[order], 76, 0.75)
     before = np.concatenate([[0], order[:-1]]) if len(order) else order
     chained = target.copy()
     chained[order[follows]] = first + before[follows]

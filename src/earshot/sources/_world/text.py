@@ -73,8 +73,9 @@ def compose(people: People, rows: Rows) -> pl.DataFrame:
 
 
 def _mood(people: People, rows: Rows, key: U64, topic: I64) -> I64:
-    """How people feel: a community has its own leaning on each topic."""
-    leaning = noise.unit(topic * 1000 + people.community[rows.person], 85)
+    """How people feel: a community has its own leaning on each topic; a copy feels as copied."""
+    community = np.where(rows.family >= 0, 0, people.community[rows.person])
+    leaning = noise.unit(topic * 1000 + community, 85)
     drawn = noise.unit(key, 86)
     return np.where(drawn < 0.2 + 0.5 * leaning, 0, np.where(drawn < 0.8, 1, 2))
 
@@ -192,7 +193,7 @@ def _links(key: U64, copies: Bool, spam: Bool) -> list[pl.Series]:
 
 def _mentioned(people: People, rows: Rows) -> pl.Series:
     """Somebody of the author's own community, in one of twelve posts."""
-    there = noise.chance(rows.uid, 110, 0.08) & (rows.kind != QUOTE)
+    there = noise.chance(rows.uid, 110, 0.08) & (rows.kind != QUOTE) & (rows.family < 0)
     first = people.first[people.community[rows.person]]
     size = people.first[people.community[rows.person] + 1] - first
     who = pl.Series(first + noise.below(rows.uid, 111, size))

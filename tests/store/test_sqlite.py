@@ -1,0 +1,301 @@
+"""What is special about the store in a SQLite file: equal spots, crashes, readers, any sequence."""
+
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from earshot.errors import ConfigError, ConflictError, EarshotError
+from earshot.model.changes import FLAG, KEY, Wanted
+from earshot.model.index import Span, Term
+from earshot.model.schema import COUNT, OBSERVATION, TOMBSTONE
+from earshot.store import open_store
+from earshot.store._feed import KEEP_BYTES, Feed
+from earshot.store._keys import SLOTS, hashes
+from earshot.store.sqlite import connect
+from earshot.testing.builders import NOON, batch, rows_of, stored
+from earshot.testing.store import ALWAYS, found, keys, known, put, tombstones
+
+MINUTE = dt.timedelta(minutes=1)
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+def colliding(n):
+    """Ids whose posts of the same millisecond want the same spot."""
+    ids = pl.DataFrame({"source": "mastodon", "id": [str(i) for i in range(400_000)]})
+    low = pl.Series(hashes(ids) & np.uint64(SLOTS - 1))
+    groups = ids.with_columns(low=low).group_by("low").agg("id")
+    return groups.filter(pl.col("id").list.len() >= n)["id"][0].to_list()[:n]
+
+
+class TestEqualSpots:
+    def test_posts_that_want_one_spot_all_find_one(self, url):
+        a, b, c = colliding(3)
+        with open_store(url, writable=True) as store:
+            put(store, batch(stored(a, "one"), stored(b, "two")))
+            put(store, batch(stored(c, "three"), hits=[("mastodon", c, 4, 1)]))
+            assert [found(store, Term(w)) for w in ("one", "two", "three")] == [[a], [b], [c]]
+            assert found(store, rules=[4]) == [c]
+            put(store, batch(stored(b, "other")))
+            put(store, batch(tombstones=tombstones(a)))
+            put(store, batch(stored(c, "third")))
+            assert [found(store, Term(w)) for w in ("one", "two", "other", "third")] == [
+                [],
+                [],
+                [b],
+                [c],
+            ]
+            assert (store.count(None, ALWAYS), store.count(Term("third"), ALWAYS)) == (2, 1)
+
+    def test_the_last_spot_of_a_millisecond_is_followed_by_its_first(self, url):
+        with open_store(url, writable=True) as store:
+            rows = [stored(i, event_time=NOON + dt.timedelta(milliseconds=1)) for i in colliding(2)]
+            put(store, batch(*rows))
+            span = Span(NOON + dt.timedelta(milliseconds=1), NOON + dt.timedelta(milliseconds=2))
+            assert store.count(Term("hello"), span) == 2
+
+
+class Model(RuleBasedStateMachine):
+    """The store equals a dictionary after any sequence of changes, reopened or not."""
+
+    IDS = st.sampled_from(["1", "2", "3", "4", "at://did:x/p/3jzfcijpj2z2a", "t3_ab"])
+    TIMES = st.sampled_from([0, 1, 999, 1000, 60_000_000, -1])
+
+    def __init__(self):
+        super().__init__()
+        self.posts, self.hits, self.gone, self.counts = {}, {}, set(), Counter()
+        self.offset = 0
+
+    @initialize(folder=st.uuids())
+    def start(self, folder):
+        self.url = f"sqlite:///{self.root}/{folder}/store.db"
+        self.store = open_store(self.url, writable=True)
+
+    def teardown(self):
+        if hasattr(self, "store"):
+            self.store.close()
+
+    def commit(self, changes):
+        self.offset += 1
+        self.store.commit(changes, offset=self.offset, at=NOON)
+
+    @rule(
+        rows=st.dictionaries(
+            IDS, st.tuples(st.sampled_from(["red", "red blue", "日本 x"]), TIMES, st.booleans())
+        ),
+        hits=st.dictionaries(IDS, st.sets(st.integers(1, 3), max_size=2)),
+        deleted=st.sets(IDS, max_size=1),
+    )
+    def write(self, rows, hits, deleted):
+        posts = {
+            i: stored(i, text, event_time=NOON + dt.timedelta(microseconds=t), hidden=hidden)
+            for i, (text, t, hidden) in rows.items()
+        }
+        hit = [("mastodon", i, r, 1) for i in posts for r in hits.get(i, ())]
+        counts = rows_of(COUNT, (NOON, "mastodon", 0, "unique", len(posts)))
+        self.commit(
+            batch(*posts.values(), hits=hit, tombstones=tombstones(*deleted), counts=counts)
+        )
+        self.gone |= deleted
+        self.posts |= {i: p for i, p in posts.items() if i not in self.gone}
+        self.hits |= {i: sorted(hits.get(i, ())) for i in posts}
+        self.posts = {i: p for i, p in self.posts.items() if i not in self.gone}
+        self.counts["unique"] += len(posts)
+
+    @rule(ids=st.dictionaries(IDS, st.booleans()))
+    def flag(self, ids):
+        self.commit(batch(flags=rows_of(FLAG, *(("mastodon", i, h) for i, h in ids.items()))))
+        for i in ids.keys() & self.posts.keys():
+            self.posts[i] = self.posts[i] | {"hidden": ids[i]}
+
+    @rule(post=IDS, minute=st.integers(0, 3), likes=st.integers(0, 9))
+    def observe(self, post, minute, likes):
+        at = NOON + minute * MINUTE
+        row = ("mastodon", post, at, at, False, likes, None, None, None, None, None)
+        self.commit(batch(observations=rows_of(OBSERVATION, row)))
+        if post in self.posts and (self.posts[post]["counters_at"] or at) <= at:
+            self.posts[post] = self.posts[post] | {"likes": likes, "counters_at": at}
+
+    @rule()
+    def reopen(self):
+        self.store.close()
+        self.store = open_store(self.url, writable=True)
+
+    @invariant()
+    def equal(self):
+        if not hasattr(self, "store"):
+            return
+        every = self.store.get(keys("1", "2", "3", "4", "at://did:x/p/3jzfcijpj2z2a", "t3_ab"))
+        rows = {r["id"]: r for r in every.to_dicts()}
+        assert rows == {i: p | {"rules": self.hits[i]} for i, p in self.posts.items()}
+        shown = [p for p in self.posts.values() if not p["hidden"]]
+        order = sorted(shown, key=lambda p: (p["event_time"], p["source"], p["id"]), reverse=True)
+        assert found(self.store) == [p["id"] for p in order]
+        red = [p["id"] for p in order if "red" in p["text"]]
+        assert found(self.store, Term("red")) == red
+        assert self.store.count(Term("red"), ALWAYS) == len(red)
+        two = [p["id"] for p in order if 2 in self.hits[p["id"]]]
+        assert found(self.store, rules=[2]) == two
+        state = self.store.state(Wanted(keys(*self.gone, *self.posts), keys(), keys())).posts
+        assert dict(state.select("id", "tombstone").rows()) == dict.fromkeys(
+            self.posts, False
+        ) | dict.fromkeys(self.gone, True)
+        assert self.store.offset() == self.offset
+        assert dict(self.store.counts().select("name", "n").rows()) == self.counts
+
+
+def test_the_store_equals_a_dictionary_after_any_changes(tmp_path):
+    class Here(Model):
+        root = tmp_path
+
+    case = Here.TestCase
+    case.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+    case().runTest()
+
+
+WRITER = """
+import sys
+from earshot.store import open_store
+from earshot.model.schema import COUNT
+from earshot.testing.builders import NOON, batch, rows_of, stored
+n = 0
+with open_store(sys.argv[1], writable=True) as store:
+    while True:
+        n += 1
+        rows = [stored(f"{n}-{k}", hidden=k == 0) for k in range(60)]
+        hits = [("mastodon", f"{n}-{k}", 1, 1) for k in range(60)]
+        counts = rows_of(COUNT, (NOON, "mastodon", 0, "unique", 60))
+        store.commit(batch(*rows, hits=hits, counts=counts), offset=n, at=NOON)
+        print(n, flush=True)
+"""
+
+
+@pytest.mark.parametrize("batches", [3, 17])
+def test_kill_9_loses_nothing_and_doubles_nothing(url, batches):
+    writer = [sys.executable, "-c", WRITER, url]
+    with subprocess.Popen(writer, stdout=subprocess.PIPE, env=os.environ) as process:
+        lines = [process.stdout.readline() for _ in range(batches)]
+        process.send_signal(signal.SIGKILL)
+        lines += process.stdout.readlines()
+    with connect(url, writable=True) as store:
+        offset = store.offset()
+        assert offset >= int(lines[-1])
+        assert store.counts()["n"].to_list() == [60 * offset]
+        assert store.count(Term("hello"), ALWAYS) == store.count(None, ALWAYS) == 59 * offset
+        assert store.count(None, ALWAYS, rules=[1]) == 59 * offset
+        assert store.feed()[2] == offset
+        assert store._db.pragma("integrity_check") == "ok"
+        store._db.execute("INSERT INTO fts (fts) VALUES ('integrity-check')")
+        put(store, batch(stored("next")), offset=offset + 1)
+        assert store.count(None, ALWAYS) == 59 * offset + 1
+
+
+def test_readers_see_whole_batches_while_they_are_written(url):
+    with open_store(url, writable=True) as store, open_store(url) as reader:
+
+        def look(_):
+            page = reader.select(Term("hello"), ALWAYS, limit=1000)
+            sizes = Counter(i.partition("-")[0] for i in page["id"])
+            return set(sizes.values()) <= {20}
+
+        with ThreadPoolExecutor(3) as pool:
+            looks = pool.map(look, range(40))
+            for n in range(25):
+                put(store, batch(*(stored(f"{n}-{k}") for k in range(20))), offset=n)
+            assert all(looks)
+
+
+def test_a_reader_makes_the_store_that_is_not_there_yet(url):
+    with open_store(url) as reader:
+        assert found(reader) == []
+        with open_store(url, writable=True) as store:
+            put(store, batch(stored("1")))
+        assert found(reader) == ["1"]
+
+
+def test_the_lock_names_the_process_that_writes(url):
+    with open_store(url, writable=True), pytest.raises(ConflictError) as caught:
+        open_store(url, writable=True)
+    assert str(os.getpid()) in str(caught.value)
+    assert "store.db" in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_newer_file_is_refused(url):
+    with connect(url, writable=True) as store:
+        store._db.pragma("user_version", 99)
+    with pytest.raises(ConfigError, match="newer version"):
+        open_store(url, writable=True)
+    with pytest.raises(ConfigError, match="newer version"):
+        open_store(url)
+
+
+def test_a_file_without_room_is_a_reason_to_try_again_later(url):
+    with connect(url, writable=True) as store:
+        put(store, batch(stored("1")), offset=1)
+        store._db.pragma("max_page_count", store._db.pragma("page_count"))
+        large = batch(*(stored(f"large {n}", text=f"{n} " * 2000) for n in range(50)))
+        with pytest.raises(EarshotError, match=r"store\.db: the disk is full"):
+            put(store, large, offset=2)
+        store._db.pragma("max_page_count", 1 << 30)
+        assert (store.offset(), found(store)) == (1, ["1"])
+        put(store, large, offset=2)
+        assert store.count(None, ALWAYS) == 51
+
+
+def test_new_keys_ask_the_file_nothing(url):
+    with connect(url, writable=True) as store:
+        put(store, batch(*(stored(f"{n}") for n in range(500))))
+        statements = []
+        reader = store._idle.get() if not store._idle.empty() else None
+        if reader is None:
+            assert known(store, asked_of(["0"]))
+            reader = store._idle.get()
+        reader.exec_trace = lambda _, sql, __: statements.append(sql) or True
+        store._idle.put(reader)
+        assert store.state(asked_of([f"new {n}" for n in range(500)])).posts.height == 0
+        assert [s for s in statements if s.startswith("SELECT")] == []
+
+
+def asked_of(ids):
+    nothing = pl.DataFrame(schema=KEY)
+    return Wanted(keys(*ids), nothing, nothing)
+
+
+def test_the_feed_never_holds_more_than_its_bytes(url):
+    with connect(url, writable=True) as store:
+        feed = Feed.of(store._db)
+        for n in range(6):
+            feed.put(store._db, n, "system", [], "x" * (KEEP_BYTES // 4))
+        feed.trim(store._db, 5)
+        held = store._db.execute("SELECT sum(length(payload)), min(seq) FROM changes").get
+        assert held == (KEEP_BYTES // 4 * 4, feed.oldest)
+        assert Feed.of(store._db) == replace(feed)
+
+
+def test_space_is_given_back_when_posts_go(url):
+    with connect(url, writable=True) as store:
+        rows = [stored(f"{n}", text=f"word{n} " * 40) for n in range(8000)]
+        put(store, batch(*rows))
+        store._db.pragma("wal_checkpoint(TRUNCATE)")
+        before = store.size()
+        gone = rows_of(TOMBSTONE, *(("mastodon", f"{n}", 0, NOON) for n in range(4)))
+        put(store, batch(tombstones=gone))
+        store.retire(before=NOON + MINUTE, max_bytes=1 << 40, at=NOON)
+        store._db.pragma("wal_checkpoint(TRUNCATE)")
+        assert store.size() < before / 2
