@@ -46,21 +46,29 @@ class Keep(Frozen):
 
 
 class Weights(Frozen):
-    """Weights of a keyword's score (DESIGN §3), applied to the growth of a post's counters."""
+    """Weights of a keyword's score, applied to the growth of a post's counters."""
 
     replies: float = 0.2
+    """Of a reply (X, Bluesky, Mastodon)."""
     reposts: float = 0.5
+    """Of a repost."""
     likes: float = 0.3
+    """Of a like."""
     reddit_comments: float = 0.2
+    """Of a comment on Reddit."""
     reddit_score: float = 0.8
+    """Of a point of Reddit's score."""
     meetup_rsvp: float = 1.0
+    """Of a person who comes to an event of Meetup."""
 
 
 class Web(Frozen):
     """Where the API and the web app listen."""
 
     host: str = "127.0.0.1"
+    """Address to listen on; others than this machine's own reach it from outside."""
     port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on; 0: any that is free."""
     public_url: str = ""
     """The address people use when a proxy stands in front; empty: http://host:port."""
 
@@ -89,13 +97,19 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default_factory=lambda: platformdirs.user_data_path("earshot"))
-    """The one folder in which everything the program keeps lies."""
+    """The one folder in which everything the program keeps lies; by default the user's own."""
     log: str = "sqlite:///data/log.db"
+    """Where records are kept from the moment they are taken in until they are worked off."""
     engine: Literal["local"] = "local"
+    """What drives the pipeline."""
     store: str = "sqlite:///data/store.db"
+    """Where posts, index, windows and counts are kept."""
     live: str = "memory:"
+    """How changes get to those who watch."""
     lake: str = "file:data/lake"
+    """Where the history lies as Parquet."""
     control: str = "sqlite:///data/control.db"
+    """Where rules, people, sessions, tokens and the audit are kept."""
     keep: Keep = Keep()
     weights: Weights = Weights()
     web: Web = Web()

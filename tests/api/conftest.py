@@ -81,7 +81,9 @@ class World:
 @pytest.fixture(autouse=True)
 def _cheap_passwords(monkeypatch):
     """Real argon2id, with less memory: hundreds of sign-ins have to fit into seconds."""
-    monkeypatch.setattr(_people, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(
+        _people, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    )
     _people._nobody.cache_clear()
     yield
     _people._nobody.cache_clear()
@@ -119,5 +121,3 @@ def world(tmp_path, empty_home):
 @pytest.fixture
 def admin(world):
     return world.client("admin")
-
-

@@ -11,7 +11,8 @@ def test_our_own_names_are_answered(world, host):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "", "10.0.0.1", "a b", "["]
+    "host",
+    ["evil.example", "evil.example:8000", "localhost.evil.example", "", "10.0.0.1", "a b", "["],
 )
 def test_a_name_that_was_bound_to_us_by_others_is_not(world, host):
     answer = world.client("admin", Host=host).get("/api/v1/me")
@@ -59,7 +60,9 @@ def test_reading_needs_no_origin_and_a_token_none_at_all(world):
     assert program.post("/api/v1/rules", json={"name": "a", "text": "b"}).status_code == 201
 
 
-@pytest.mark.parametrize("path", ["/", "/api/v1/me", "/sign-in", "/healthz", "/nope", "/api/v1/posts"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api/v1/me", "/sign-in", "/healthz", "/nope", "/api/v1/posts"]
+)
 def test_every_answer_carries_the_protecting_headers(world, path):
     headers = world.client().get(path).headers
     policy = headers["content-security-policy"]

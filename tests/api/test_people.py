@@ -151,9 +151,10 @@ class TestPlainPages:
     def test_signing_in_leads_to_where_one_wanted_to_go(self, world):
         world.person("editor")
         client = world.client()
-        assert 'action="/sign-in?next=%2Fposts%3Fq%3Da%2520b"' in client.get(
-            "/sign-in", params={"next": "/posts?q=a%20b"}
-        ).text
+        assert (
+            'action="/sign-in?next=%2Fposts%3Fq%3Da%2520b"'
+            in client.get("/sign-in", params={"next": "/posts?q=a%20b"}).text
+        )
         answer = client.post(
             "/sign-in?next=%2Fposts%3Fq%3Da%2520b",
             data={"name": "editor", "password": PASSWORD},
@@ -164,7 +165,14 @@ class TestPlainPages:
 
     @pytest.mark.parametrize(
         "target",
-        ["//evil.example", "https://evil.example", "/\\evil.example", "", "/a\r\nb", "javascript:x"],
+        [
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "",
+            "/a\r\nb",
+            "javascript:x",
+        ],
     )
     def test_nobody_is_led_away_from_here(self, world, target):
         world.person("editor")

@@ -2,11 +2,10 @@ import re
 
 import pytest
 from pydantic import ValidationError
+from tests.api import route_table as table
 
 from earshot.api.problems import KINDS
 from earshot.api.schemas.common import Problem
-from tests.api import route_table as table
-
 
 
 def problem_of(answer):
@@ -20,7 +19,9 @@ def problem_of(answer):
 
 
 @pytest.mark.parametrize(("method", "path", "right"), table.calls())
-def test_every_route_answers_strangers_and_nonsense_with_a_problem(world, admin, method, path, right):
+def test_every_route_answers_strangers_and_nonsense_with_a_problem(
+    world, admin, method, path, right
+):
     if right is not None:
         assert problem_of(world.client().request(method, path)).code == "unauthenticated"
     nonsense = [

@@ -1,9 +1,9 @@
+from itertools import pairwise
 
 import pytest
-
-from earshot.api.rights import ACTIONS, ROLES, rights_of, who_may
 from tests.api import route_table as table
 
+from earshot.api.rights import ACTIONS, ROLES, rights_of, who_may
 
 CALLS = table.calls()
 
@@ -23,7 +23,7 @@ def test_every_right_is_asked_for_somewhere():
     assert set(ACTIONS) - asked == {"metrics:read"}  # asked for by its own hand
 
 
-@pytest.mark.parametrize(("weaker", "stronger"), list(zip(ROLES, ROLES[1:], strict=False)))
+@pytest.mark.parametrize(("weaker", "stronger"), list(pairwise(ROLES)))
 def test_a_stronger_role_may_all_that_a_weaker_one_may(weaker, stronger):
     assert rights_of(weaker) < rights_of(stronger)
 

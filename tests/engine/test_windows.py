@@ -2,10 +2,12 @@
 
 import datetime as dt
 from dataclasses import dataclass, fields, replace
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from earshot.engine.rollups import windows_of
 from earshot.engine.windows import WindowKeeper, series_of, top_of
@@ -14,6 +16,7 @@ from earshot.model.changes import DIRTY, KEY, Changes
 from earshot.model.schema import COUNTERS, HIT, OBSERVATION, STORED, TIME, TOMBSTONE
 from earshot.pipeline.score import Weights
 from earshot.pipeline.top import rows
+from earshot.store import open_store
 from earshot.testing.windows import recount
 
 T0 = dt.datetime(2026, 3, 1, 11, 50, tzinfo=dt.UTC)
@@ -173,7 +176,11 @@ def places_of(store, key):
 
 
 def stored(store, width, variant="all"):
-    blocks = [b for k, b in store.blocks.items() if k[0] == width]
+    return shown(store.blocks, width, variant)
+
+
+def shown(blocks, width, variant="all"):
+    blocks = [b for k, b in blocks.items() if k[0] == width]
     if not blocks:
         return {}
     found = rows(windows_of(blocks), width=width, variant=variant).to_dicts()
@@ -214,7 +221,7 @@ class World:
     def __init__(self, data):
         self.draw = data.draw
         self.store = FakeStore()
-        self.made = 0
+        self.made, self.clock = 0, T0
 
     def step(self):
         draw, store = self.draw, self.store
@@ -264,7 +271,9 @@ class World:
         had = self.store.seen.get((of["source"], of["id"], minute))
         base = had["base"] if had else not of["consumed"]
         key = {"source": of["source"], "id": of["id"]}
-        return [{**key, "minute": minute, "seen_at": minute, "base": base, **counters}]
+        self.clock += dt.timedelta(milliseconds=1)
+        seen_at = minute + (self.clock - T0)
+        return [{**key, "minute": minute, "seen_at": seen_at, "base": base, **counters}]
 
 
 def dirtied(store, changes):
@@ -275,7 +284,7 @@ def dirtied(store, changes):
     return replace(changes, dirty=pl.DataFrame(sorted(more), DIRTY, orient="row"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_windows_equal_a_recount_after_anything_that_happens(data):
     world = World(data)
@@ -299,6 +308,28 @@ def test_windows_equal_a_recount_after_anything_that_happens(data):
     check_minutes(store)
     check_rollups(store, complete=True)
     assert store.marks == set()
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.data())
+def test_the_embedded_store_ends_with_the_same_windows(data):
+    world = World(data)
+    with TemporaryDirectory() as home, open_store(f"sqlite:///{home}/s.db", writable=True) as real:
+        keeper = WindowKeeper(real, WEIGHTS)
+        for offset in range(data.draw(st.integers(1, 5))):
+            changes = dirtied(world.store, world.step())
+            world.store.commit(changes)
+            real.commit(changes, offset=offset + 1, at=T0)
+            keeper.note(Committed(changes))
+            if data.draw(st.booleans()):
+                keeper.flush(T0 + dt.timedelta(seconds=offset), everything=data.draw(st.booleans()))
+        keeper.flush(T0, everything=True)
+        assert real.dirty().is_empty()
+        for width in (60, 300, 3600):
+            span = {"since": T0 - dt.timedelta(days=1), "until": LATER}
+            blocks = real.windows(width=width, source=None, rule=None, **span)
+            kept = {(b.width, b.start, b.source, b.rule): b for b in blocks}
+            assert shown(kept, width) == recounted(world.store, width)
 
 
 def flow(store, keeper, **parts):
@@ -402,7 +433,7 @@ def test_a_minute_read_back_rests_before_it_is_read_again(store, keeper):
     check_minutes(store)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_any_span_gives_the_recount_of_its_posts(data):
     store = FakeStore()
@@ -413,7 +444,9 @@ def test_any_span_gives_the_recount_of_its_posts(data):
         for i, (s, a, n, c) in enumerate(
             data.draw(
                 st.lists(
-                    st.tuples(hour, st.sampled_from("abc"), st.sampled_from(["x", "y"]), st.booleans()),
+                    st.tuples(
+                        hour, st.sampled_from("abc"), st.sampled_from(["x", "y"]), st.booleans()
+                    ),
                     max_size=30,
                 )
             )

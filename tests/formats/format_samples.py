@@ -1,5 +1,7 @@
 """Made-up records of every format, one of each thing that networks send."""
 
+# ruff: noqa: A002, E501 - fields keep the networks' names; one record a line
+
 import datetime as dt
 import json
 

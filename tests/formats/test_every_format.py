@@ -1,16 +1,18 @@
 """What holds for every format there is: found by itself, so that a new one is held to it, too."""
 
+# ruff: noqa: E501 - one case a line
+
 import json
 
 import polars as pl
 import pytest
+from format_samples import ITEMS, RECEIVED, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from earshot import formats
 from earshot.model.schema import EVENT, EVENT_KINDS, INTERACTION, OUTCOME, OUTCOME_CLASSES, POST
-from format_samples import ITEMS, RECEIVED, records
 
 RAWS = {name: [json.dumps(i).encode() for i in items] for name, items in ITEMS.items()}
 GOOD = {name: raws[0] for name, raws in RAWS.items()}

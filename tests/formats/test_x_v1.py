@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one case a line
 import json
 
 from format_samples import records, tweet_v1

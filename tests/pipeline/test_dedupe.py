@@ -28,7 +28,7 @@ from earshot.pipeline import flow
 from earshot.rules import compile_rules
 
 NO_RULES = compile_rules([])
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def work(store, happenings, compiled=NO_RULES, **options):

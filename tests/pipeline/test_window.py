@@ -5,7 +5,8 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from earshot.model.schema import COUNTERS, STORED, TIME
 from earshot.pipeline.codec import decode, encode
@@ -94,7 +95,7 @@ posts_st = st.lists(a_post(), max_size=25)
 observed_st = st.lists(an_observation(), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(posts_st, observed_st)
 def test_windows_equal_a_recount_in_plain_python(posts, observed):
     posts, observed = frame(posts), frame(observed, OBSERVED)
@@ -105,7 +106,7 @@ def test_windows_equal_a_recount_in_plain_python(posts, observed):
     assert table(made, 60, "clean") == table(made, 60, "once")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(posts_st, observed_st), max_size=4), st.sampled_from([60, 300, 3600]))
 def test_merging_windows_equals_the_window_of_all_posts(batches, width):
     parts = [written(window(frame(p), frame(o, OBSERVED), WEIGHTS)) for p, o in batches]
@@ -117,7 +118,7 @@ def test_merging_windows_equals_the_window_of_all_posts(batches, width):
         assert table(written(part), width, "once") == once
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(posts_st, observed_st)
 def test_bytes_hold_a_window_whole(posts, observed):
     made = window(frame(posts), frame(observed, OBSERVED), WEIGHTS)

@@ -9,7 +9,7 @@ from tests.sources.archive_help import START, FakeClock, chunks, frame, read, st
 
 from earshot.clock import SystemClock
 from earshot.errors import ConfigError, NotFoundError, UsageError
-from earshot.formats import decode
+from earshot.formats import decode, get
 from earshot.sources.archive import connect
 
 
@@ -295,6 +295,83 @@ def test_progress_tells_bytes_and_records(folder):
     total = sum(f.stat().st_size for f in folder.rglob("[!.]*") if f.is_file())
     assert seen[-1] == (total, total, 9)
     assert [s[0] for s in seen] == sorted(s[0] for s in seen)
+
+
+def test_pages_on_lines_are_cut_and_keep_their_line(tmp_path):
+    listing = {"kind": "Listing", "data": {"children": [comment("a"), comment("b")]}}
+    file = tmp_path / "r.jsonl"
+    file.write_text(
+        f"{json.dumps(comment('z'))}\n{json.dumps(listing)}\n[{json.dumps(comment('y'))}]\n"
+    )
+    records = read(file)
+
+    assert [json.loads(r)["data"]["id"] for r in records["raw"]] == ["z", "a", "b", "y"]
+    assert records["key"].to_list() == ["r.jsonl:1", "r.jsonl:2", "r.jsonl:2", "r.jsonl:3"]
+
+
+def comment(name):
+    more = {"body": "hi", "author": "ada", "created_utc": 1.0, "subreddit": "x"}
+    return {"kind": "t1", "data": {"id": name, "name": f"t1_{name}", "link_id": "t3_q", **more}}
+
+
+def test_rows_of_csv_are_objects_and_keep_the_line_they_begin_on(tmp_path):
+    text = "id,text,created_at\n1,hello,2026-01-01T00:00:00Z\n"
+    text += '2,"two\nlines",2026-01-01T00:00:01Z\n3,"unclosed,2026-01-01T00:00:02Z\n'
+    (tmp_path / "p.csv").write_text(text)
+    records = read(tmp_path / "p.csv")
+
+    assert set(records["format"]) == {"csv"}
+    assert records["key"].to_list() == ["p.csv:2", "p.csv:3", "p.csv:5"]
+    assert json.loads(records["raw"][1])["text"] == "two\nlines"
+
+
+def test_csv_goes_on_with_its_header(tmp_path, monkeypatch):
+    monkeypatch.setattr("earshot.sources._archive.cut.ROWS", 3)
+    rows = "".join(f"{n},number {n},2026-01-01T00:00:00Z\n" for n in range(10))
+    (tmp_path / "p.csv").write_text("id,text,created_at\n" + rows)
+    clock = FakeClock()
+    source = connect("archive:", clock=clock, sleep=clock.sleep, paths=[str(tmp_path)])
+    whole = chunks(source)
+    second = [c.cursor for c in whole if c.frame is not None][1]
+    rest = frame(chunks(source, second))
+
+    assert [json.loads(r)["id"] for r in frame(whole)["raw"]] == [str(n) for n in range(10)]
+    assert rest["raw"].to_list() == frame(whole)["raw"].to_list()[5:]
+
+
+def test_a_file_cannot_command_deletes(tmp_path):
+    command = json.dumps({"kind": "author_delete", "source": "x", "author_id": "7"})
+    (tmp_path / "c.jsonl").write_text(command + "\n")
+    with pytest.raises(UsageError, match="no payloads"):
+        read(tmp_path / "c.jsonl")
+
+    (tmp_path / "t.jsonl").write_text(f"{tweet(0)}\n{command}\n{tweet(2)}\n")
+    assert set(read(tmp_path / "t.jsonl")["format"]) == {"x_v1"}
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_big_file_is_read_bit_by_bit(tmp_path, pack):
+    noise = "".join(tweet(n, note=f"{n * 7919:x}" * 40) + "\n" for n in range(40_000))
+    (tmp_path / "big").write_bytes(pack(noise.encode()))
+    clock = FakeClock()
+    source = connect("archive:", clock=clock, sleep=clock.sleep, paths=[str(tmp_path)])
+    got = chunks(source, stop=lambda c: c.frame is not None)
+
+    assert got[-1].frame.height < 10_000
+    assert source.progress.done < 3_000_000
+    assert source.progress.done < source.progress.total or pack is gzip.compress
+
+
+@pytest.mark.parametrize("name", ["x_v1_stream", "reddit", "mastodon"])
+def test_lines_that_a_format_says_are_items_are_what_it_would_cut(shared_data, name):
+    for file in (shared_data / name).glob("*.jsonl"):
+        records = read(file)
+        module = get(records["format"][0])
+        text = file.read_bytes().split(b"\n")
+        naive = [
+            item for line in text if line.strip() for item in (list(module.split(line)) or [line])
+        ]
+        assert records["raw"].to_list() == naive
 
 
 REAL = {

@@ -113,7 +113,7 @@ def test_offsets_in_the_payloads_point_at_what_they_name():
 def test_about_two_in_a_hundred_are_delivered_twice():
     taken = frame(chunks(world("limit=30000")))
 
-    again = taken.height - records["raw"].n_unique()
+    again = taken.height - taken["raw"].n_unique()
     assert 0.014 < again / taken.height < 0.022
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,6 +21,7 @@ from earshot.errors import ConfigError, ConflictError, EarshotError
 from earshot.model.changes import FLAG, KEY, Wanted
 from earshot.model.index import Span, Term
 from earshot.model.schema import COUNT, OBSERVATION, TOMBSTONE
+from earshot.store import _find as find
 from earshot.store import open_store
 from earshot.store._feed import KEEP_BYTES, Feed
 from earshot.store._keys import SLOTS, hashes
@@ -81,9 +83,9 @@ class Model(RuleBasedStateMachine):
         self.posts, self.hits, self.gone, self.counts = {}, {}, set(), Counter()
         self.offset = 0
 
-    @initialize(folder=st.uuids())
-    def start(self, folder):
-        self.url = f"sqlite:///{self.root}/{folder}/store.db"
+    @initialize()
+    def start(self):
+        self.url = f"sqlite:///{tempfile.mkdtemp(dir=self.root)}/store.db"
         self.store = open_store(self.url, writable=True)
 
     def teardown(self):
@@ -170,6 +172,7 @@ def test_the_store_equals_a_dictionary_after_any_changes(tmp_path):
 
 WRITER = """
 import sys
+from earshot.store import _find as find
 from earshot.store import open_store
 from earshot.model.schema import COUNT
 from earshot.testing.builders import NOON, batch, rows_of, stored
@@ -292,10 +295,34 @@ def test_space_is_given_back_when_posts_go(url):
     with connect(url, writable=True) as store:
         rows = [stored(f"{n}", text=f"word{n} " * 40) for n in range(8000)]
         put(store, batch(*rows))
-        store._db.pragma("wal_checkpoint(TRUNCATE)")
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         before = store.size()
         gone = rows_of(TOMBSTONE, *(("mastodon", f"{n}", 0, NOON) for n in range(4)))
         put(store, batch(tombstones=gone))
         store.retire(before=NOON + MINUTE, max_bytes=1 << 40, at=NOON)
-        store._db.pragma("wal_checkpoint(TRUNCATE)")
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         assert store.size() < before / 2
+
+
+def test_texts_are_forgotten_with_the_posts_of_their_time(url):
+    with connect(url, writable=True) as store:
+        for day in (0, 5):
+            texts = pl.Series("texts", [day + 1], pl.UInt64)
+            put(store, batch(texts=texts), at=NOON + day * 1440 * MINUTE)
+        store.retire(before=NOON + MINUTE, max_bytes=1 << 40, at=NOON)
+        both = pl.Series([1, 6], dtype=pl.UInt64)
+        assert store.known_texts(both).to_list() == [6]
+    with connect(url, writable=True) as store:
+        assert store.known_texts(both).to_list() == [6]
+
+
+def test_the_filter_of_keys_is_made_anew_when_it_holds_mostly_what_is_gone(url, monkeypatch):
+    monkeypatch.setattr(find, "LAYER", 10)
+    with connect(url, writable=True) as store:
+        for n in range(50):
+            put(store, batch(stored(f"{n}")))
+        assert store._filters.keys.added == 50
+        store.retire(before=NOON + MINUTE, max_bytes=1 << 40, at=NOON)
+        assert store._filters.keys.added == 0
+        put(store, batch(stored("1")))
+        assert set(known(store, asked_of(["1", "2"]))) == {"1"}

@@ -14,6 +14,8 @@ DIST: Final = Path(__file__).parent / "dist"
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 A_WHILE: Final = "public, max-age=3600"
 HASHED: Final = re.compile(r"[-.][A-Za-z0-9_-]{8,}\.\w+(\.map)?$")
+LONGEST: Final = 200
+"""Characters of a path that may name a file of the build."""
 THEMES: Final = frozenset({"light", "dark", "system"})
 _THEME: Final = re.compile(rb'data-theme="[a-z]*"')
 _NOT_PAGES: Final = ("api/", "problems/", "assets/")
@@ -33,7 +35,7 @@ def serve(app: FastAPI, dist: Path = DIST) -> None:
         if found is not None and found.name != "index.html":
             kept = FOR_EVER if path.startswith("assets/") and HASHED.search(path) else A_WHILE
             return FileResponse(found, headers={"Cache-Control": kept})
-        if path.startswith(_NOT_PAGES) or not _wants_page(request, path):
+        if f"{path}/".startswith(_NOT_PAGES) or not _wants_page(request, path):
             raise HTTPException(404)
         index = dist / "index.html"
         return _index(index, request) if index.is_file() else not_built()
@@ -49,7 +51,7 @@ def _index(index: Path, request: Request) -> Response:
 
 def _file(dist: Path, path: str) -> Path | None:
     """The file of a path below `dist`; None: there is none, or it lies outside."""
-    if not path or "\0" in path:
+    if not path or "\0" in path or len(path) > LONGEST:
         return None
     target = (dist / path).resolve()
     return target if target.is_relative_to(dist.resolve()) and target.is_file() else None
@@ -58,4 +60,5 @@ def _file(dist: Path, path: str) -> Path | None:
 def _wants_page(request: Request, path: str) -> bool:
     """Whether a browser asks for a page (and not a program for a file that is not there)."""
     accepts = request.headers.get("accept", "*/*")
-    return "." not in path.rpartition("/")[2] and ("text/html" in accepts or "*/*" in accepts)
+    named = "." not in path.rpartition("/")[2] or path == "index.html"
+    return named and ("text/html" in accepts or "*/*" in accepts)

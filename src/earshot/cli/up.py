@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Annotated, Any
 
 import structlog
@@ -105,7 +105,14 @@ async def _up(settings: Settings, sources: list[str], *, open_browser: bool) -> 
         live = open_live(settings.live, feed=rooms.store)
         api = create_app(
             settings,
-            ApiRooms(rooms.log, rooms.store, rooms.control, live, CLOCK, lake),
+            ApiRooms(
+                log=rooms.log,
+                store=rooms.store,
+                control=rooms.control,
+                live=live,
+                lake=lake,
+                clock=CLOCK,
+            ),
         )
         server = _Server(
             uvicorn.Config(
@@ -175,7 +182,15 @@ def _tell(task: asyncio.Task[Any]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals as they are: SIGINT and SIGTERM both end `serve` in good order."""
+    """SIGINT and SIGTERM both end `serve` in good order, and nothing else."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """See `uvicorn.Server`, which would raise the signal once more at the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 async def _listening(server: uvicorn.Server, serving: "asyncio.Task[None]") -> None:

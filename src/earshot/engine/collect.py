@@ -1,19 +1,21 @@
-"""Collectors: each pulls one source into the log, is watched, and is started again when it fails."""
+"""Collectors: each pulls one source into the log, is watched, and starts again when it fails."""
 
 import asyncio
 import datetime as dt
 import statistics
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import polars as pl
 import structlog
 
 from earshot.clock import Clock
-from earshot.errors import EarshotError, LogFullError
+from earshot.engine.rate import Rate
+from earshot.errors import EarshotError, LogFullError, RetryableError, UsageError
 from earshot.log import Log
 from earshot.model.schema import GAP, RECORD
 from earshot.sources import Chunk, GapReport, Item, Source
@@ -21,12 +23,20 @@ from earshot.sources import Chunk, GapReport, Item, Source
 say = structlog.get_logger(__name__)
 
 REPORT_EVERY_S = 1.0
+BUSY_S = 1.0
+"""How long a log that cannot be written is left alone."""
 BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 RHYTHM = 60
 """Chunks whose spacing teaches the watchdog what is usual."""
 QUIET_AT_LEAST_S = 30.0
+LISTENING = ("live", "catching_up", "connecting")
+"""States in which silence is odd; in the others it is explained."""
+STEADY_S = 60.0
+"""A source that ran this long starts its back-off anew."""
 UNREADABLE = "unreadable"
 """Format of an item that cannot be a record; decode quarantines it with the reason it carries."""
+
+Sleep = Callable[[float], Awaitable[Any]]
 
 
 @dataclass(slots=True)
@@ -43,7 +53,7 @@ class Health:
     last_received_at: str = ""
     restarts: int = 0
     spacing: deque[float] = field(default_factory=lambda: deque(maxlen=RHYTHM))
-    recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=600))
+    rate: Rate = field(default_factory=Rate)
 
     def saw(self, at: float, now: dt.datetime, n: int) -> None:
         """Note that `n` records came."""
@@ -51,11 +61,11 @@ class Health:
             self.spacing.append(at - self.last_at)
         self.last_at, self.last_received_at = at, now.isoformat()
         self.records += n
-        self.recent.append((at, n))
+        self.rate.add(at, n)
 
     def quiet(self, at: float) -> bool:
         """Whether nothing came for much longer than this source's own rhythm leads to expect."""
-        if self.last_at is None or len(self.spacing) < 5 or self.state == "done":
+        if self.last_at is None or len(self.spacing) < 5 or self.state not in LISTENING:
             return False
         usual = statistics.quantiles(self.spacing, n=20)[-1]
         return at - self.last_at > max(QUIET_AT_LEAST_S, 10 * usual)
@@ -69,7 +79,7 @@ class Health:
                 "state": "quiet" if self.quiet(at) else self.state,
                 "detail": self.detail,
                 "records": self.records,
-                "per_second": round(sum(n for t, n in self.recent if t > at - 10) / 10, 1),
+                "per_second": self.rate.value(at),
                 "last_received_at": self.last_received_at,
                 "silent_seconds": None if self.last_at is None else round(at - self.last_at, 1),
                 "restarts": self.restarts,
@@ -84,19 +94,19 @@ class Collector:
     network: a full log holds the source, nothing piles up here.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who, where to, and what a test hands in
         self,
         source: Source,
         connection: str,
         log: Log,
         clock: Clock,
         *,
-        resume: bool = True,
         on_chunk: Callable[[int], None] | None = None,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._source, self._log, self._clock = source, log, clock
-        self._connection, self._resume, self._on_chunk = connection, resume, on_chunk
-        self._reported = 0.0
+        self._connection, self._on_chunk = connection, on_chunk
+        self._sleep = sleep
         self.health = Health(source.name, connection)
         self.append_s = 0.0
         """Seconds spent in appending to the log."""
@@ -105,7 +115,11 @@ class Collector:
         """Offsets of the first and last record this run appended."""
 
     async def run(self) -> None:
-        """Collect until the source ends or the task is cancelled; failures restart it."""
+        """Collect until the source ends or the task is cancelled; failures restart a live one.
+
+        Raises:
+            EarshotError: What a source that ends failed with, or wrong use: no restart mends it.
+        """
         tries = 0
         while True:
             began = self._clock.monotonic()
@@ -114,34 +128,39 @@ class Collector:
             except asyncio.CancelledError:
                 self._say_state("stopped", "")
                 raise
-            except (EarshotError, OSError) as e:
-                self.health.restarts += 1
-                tries = 0 if self._clock.monotonic() - began > 60 else tries + 1
-                wait = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
-                say.warning("source failed", connection=self._connection, why=str(e), wait_s=wait)
-                self._say_state("waiting", f"failed ({e}); tries again in {wait:.0f} s")
-                if not self._source.capabilities.live:
+            except Exception as e:
+                if not self._source.capabilities.live or isinstance(e, UsageError):
+                    await self._tell("failed", str(e))
                     raise
-                await asyncio.sleep(wait)
+                self.health.restarts += 1
+                tries = 0 if self._clock.monotonic() - began > STEADY_S else tries
+                wait = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
+                tries += 1
+                known = isinstance(e, (EarshotError, OSError))
+                say.warning(
+                    "source failed", connection=self._connection, exc_info=None if known else e
+                )
+                await self._tell("waiting", f"failed ({e}); tries again in {wait:.0f} s")
+                await self._sleep(wait)
             else:
-                self._say_state("done", "")
+                await self._tell("done", "")
                 return
 
     async def watch(self) -> None:
         """Report the state each second, also while nothing comes."""
         while True:
-            self._report()
-            await asyncio.sleep(REPORT_EVERY_S)
+            await asyncio.to_thread(self._report)
+            await self._sleep(REPORT_EVERY_S)
 
     async def _collect(self) -> None:
         cursor = await asyncio.to_thread(self._log.cursor, self._connection)
-        async with aclosing(self._source.stream(cursor if self._resume else None)) as chunks:  # type: ignore[type-var]  # the protocol promises an iterator; all of ours are generators
+        async with aclosing(self._source.stream(cursor)) as chunks:  # type: ignore[type-var]  # the protocol promises an iterator; all of ours are generators
             async for chunk in chunks:
                 await self._take(chunk)
 
     async def _take(self, chunk: Chunk) -> None:
         if chunk.state:
-            self._say_state(chunk.state, chunk.detail)
+            await self._tell(chunk.state, chunk.detail)
         now = self._clock.now()
         records = records_of(chunk, self._connection, now)
         gaps = _gaps(chunk.gaps, self._source.name, self._connection)
@@ -159,18 +178,34 @@ class Collector:
     async def _append(
         self, records: pl.DataFrame, cursors: dict[str, str], gaps: pl.DataFrame
     ) -> range:
-        """Log it, waiting as long as the log is full or busy: the source waits with us."""
+        """Log it, waiting as long as the log is full or cannot be written: the source waits too.
+
+        Raises:
+            RetryableError: The log cannot be written, and the source is not a live one.
+        """
+        before = (self.health.state, self.health.detail)
         while True:
             began = self._clock.monotonic()
             try:
                 offsets = await asyncio.to_thread(
                     self._log.append, records, cursors=cursors, gaps=gaps
                 )
-                self.append_s += self._clock.monotonic() - began
-                return offsets
             except LogFullError as e:
-                self._say_state("held", f"{e}; the engine has to catch up")
-                await asyncio.sleep(e.retry_after)
+                await self._tell("held", f"{e}; the engine has to catch up")
+                await self._sleep(e.retry_after)
+            except RetryableError as e:
+                if not self._source.capabilities.live:
+                    raise
+                await self._tell("held", str(e))
+                await self._sleep(BUSY_S)
+            else:
+                self.append_s += self._clock.monotonic() - began
+                if self.health.state == "held":
+                    await self._tell(*before)
+                return offsets
+
+    async def _tell(self, state: str, detail: str) -> None:
+        await asyncio.to_thread(self._say_state, state, detail)
 
     def _say_state(self, state: str, detail: str) -> None:
         if (state, detail) != (self.health.state, self.health.detail):
@@ -179,7 +214,11 @@ class Collector:
         self._report()
 
     def _report(self) -> None:
-        self._log.report(self._connection, self.health.report(self._clock.monotonic()))
+        """Keep the state where it is looked up; that it cannot be kept stops no collector."""
+        try:
+            self._log.report(self._connection, self.health.report(self._clock.monotonic()))
+        except EarshotError as e:
+            say.warning("state not kept", connection=self._connection, why=str(e))
 
 
 def records_of(chunk: Chunk, connection: str, now: dt.datetime) -> pl.DataFrame:

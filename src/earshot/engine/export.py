@@ -188,4 +188,4 @@ def _iso(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _text(moment: dt.datetime | None) -> str | None:
-    return moment and moment.isoformat().replace("+00:00", "Z")
+    return moment.isoformat().replace("+00:00", "Z") if moment else None

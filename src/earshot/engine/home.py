@@ -18,6 +18,8 @@ from earshot.settings import Settings, resolve
 from earshot.store import Store, open_store
 
 LOCK = "engine.lock"
+UP_LOCK = "up.lock"
+POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,7 @@ def open_rooms(settings: Settings, clock: Clock, *, writable: bool) -> Iterator[
         log = stack.enter_context(
             open_log(resolve(settings.log, home), max_bytes=int(settings.keep.log_gigabytes * 1e9))
         )
-        store = stack.enter_context(
-            open_store(resolve(settings.store, home), writable=writable)
-        )
+        store = stack.enter_context(open_store(resolve(settings.store, home), writable=writable))
         control = stack.enter_context(open_control(resolve(settings.control, home), clock=clock))
         yield Rooms(settings, clock, log, store, control)
 
@@ -77,17 +77,45 @@ def lake_of(settings: Settings) -> Lake:
 
 
 @contextmanager
-def engine_lock(settings: Settings) -> Iterator[None]:
+def engine_lock(settings: Settings, *, patience_s: float = 0.25) -> Iterator[None]:
     """Hold the home's engine: there is one at a time. The lock goes with the process.
+
+    Args:
+        settings: Of the home.
+        patience_s: How long to wait for another engine to end.
 
     Raises:
         ConflictError: Another process runs the engine of this home.
     """
+    with _alone(settings, LOCK, "the engine of {home} runs already", patience_s):
+        yield
+
+
+@contextmanager
+def up_lock(settings: Settings) -> Iterator[None]:
+    """Hold the home's collectors and web app: two would collect everything twice.
+
+    Raises:
+        ConflictError: Another `earshot up` serves this home.
+    """
+    with _alone(settings, UP_LOCK, "Earshot runs already in {home}", 0.25):
+        yield
+
+
+def engine_runs(settings: Settings) -> bool:
+    """Whether some process holds the engine of this home."""
     path = prepare(settings) / "run" / LOCK
     with path.open("a+") as file:
-        if not _locked(file, tries=5):
+        return not _locked(file, fcntl.LOCK_SH, 0.0)  # those that only look do not meet
+
+
+@contextmanager
+def _alone(settings: Settings, name: str, taken: str, patience_s: float) -> Iterator[None]:
+    path = prepare(settings) / "run" / name
+    with path.open("a+") as file:
+        if not _locked(file, fcntl.LOCK_EX, patience_s):
             file.seek(0)
-            msg = f"the engine of {settings.home} runs already (process {file.read().strip()})"
+            msg = f"{taken.format(home=settings.home)} (process {file.read().strip()})"
             raise ConflictError(msg, hint="stop it first, or use another --home")
         file.seek(0)
         file.truncate()
@@ -96,21 +124,15 @@ def engine_lock(settings: Settings) -> Iterator[None]:
         yield
 
 
-def engine_runs(settings: Settings) -> bool:
-    """Whether some process holds the engine of this home."""
-    path = prepare(settings) / "run" / LOCK
-    with path.open("a+") as file:
-        return not _locked(file, tries=1)
-
-
-def _locked(file: IO[str], *, tries: int) -> bool:
-    """Take the lock; a few tries, since `engine_runs` holds it for an instant."""
-    for left in reversed(range(tries)):
+def _locked(file: IO[str], how: int, patience_s: float) -> bool:
+    """Take a lock, waiting a little: who only looks holds it for an instant."""
+    until = time.monotonic() + patience_s
+    while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            if left:
-                time.sleep(0.05)
+            if time.monotonic() >= until:
+                return False
+            time.sleep(POLL_S)
         else:
             return True
-    return False

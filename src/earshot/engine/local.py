@@ -2,6 +2,9 @@
 
 While a batch is matched and committed, the next is read, decoded and tokenised on a second thread;
 polars, numba and SQLite all leave the interpreter lock alone while they work.
+
+Up to the commit a batch can be done again, and after it nothing can fail but memory: so whatever
+the disk does, a batch is in or out, and trying again is right.
 """
 
 import datetime as dt
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
+from typing import Final
 
 import msgspec
 import polars as pl
@@ -17,20 +21,29 @@ import psutil
 import structlog
 
 from earshot.engine.home import Rooms
+from earshot.engine.rate import Rate
 from earshot.engine.rulebook import Rulebook
 from earshot.engine.seal import Sealer
+from earshot.engine.tallies import Tallies, notes_of
 from earshot.engine.windows import WindowKeeper
+from earshot.errors import ConfigError, EarshotError, RetryableError
 from earshot.pipeline import flow
+from earshot.rules import CompiledRules
 
 say = structlog.get_logger(__name__)
 
-IDLE_S = 0.05
+IDLE_S: Final = 0.05
 """How long the engine waits when the log has nothing new."""
-WINDOWS_EVERY_S = 1.0
-NOTE_EVERY_S = 1.0
-RETIRE_EVERY_S = 60.0
-SEAL = b'"kind":"seal"'
-LOOK_AT_RULES_EVERY_S = 0.2
+WINDOWS_EVERY_S: Final = 1.0
+NOTE_EVERY_S: Final = 1.0
+RETIRE_EVERY_S: Final = 60.0
+RETIRE_LATEST_S: Final = 240.0
+"""So much later than that where the log never runs empty."""
+TRIM_EVERY_S: Final = 1.0
+LOOK_AT_RULES_EVERY_S: Final = 0.2
+BACKOFF_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+SEAL: Final = b'"kind":"seal"'
+GAPS: Final = "gaps.seq"
 
 
 @dataclass(slots=True)
@@ -42,68 +55,87 @@ class Pulse:
     batches: int = 0
     stage_us: Counter[str] = field(default_factory=Counter)
     """Microseconds spent in each stage since the start."""
-    tally: dict[str, Counter[str]] = field(default_factory=dict)
-    """Connection → flow classes of what it brought, since the start."""
+    trouble: str = ""
+    """Why it waits and tries again; empty: it does not."""
 
 
 class LocalEngine:
-    """Works off the log. The caller holds the home's engine lock and opened the store to write."""
+    """Works off the log. The caller holds the home's engine lock and opened the store to write.
+
+    Raises:
+        ConfigError: The store is ahead of the log: they do not belong together.
+    """
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms, self._clock = rooms, rooms.clock
         self._log, self._store = rooms.log, rooms.store
+        self._offset = rooms.store.offset()
+        _refuse_another_log(rooms, self._offset)
         self._options = flow.FlowOptions(keep=rooms.settings.keep.posts)
         self._rules = Rulebook(rooms.control)
         self._windows = WindowKeeper(rooms.store, rooms.settings.weights.model_dump())
         self._sealer = Sealer(rooms)
-        self._offset = rooms.store.offset()
-        self._gaps_seen = int(rooms.store.facts("gaps.").get("gaps.seq", "0"))
+        self._tallies = Tallies(rooms.store)
+        self._gaps_seen = int(rooms.store.facts(GAPS).get(GAPS, "0"))
         self._ahead = ThreadPoolExecutor(1, "prepare")
         self._next: Future[flow.Prepared | None] | None = None
         self._due: dict[str, float] = {}
-        self._rate = _Rate()
+        self._rate = Rate()
         self._lag_s = 0.0
         self.pulse = Pulse(started_at=self._clock.now().isoformat())
 
     def step(self) -> int:
-        """Work off one batch; returns how many records it had (0: the log has nothing new)."""
+        """Work off one batch; returns how many records it had (0: the log has nothing new).
+
+        Raises:
+            RetryableError: Nothing of the batch was committed; the next step does it again.
+        """
         prepared = self._take()
         if prepared is None:
             self._commit_gaps_alone()
             return 0
-        self._next = self._ahead.submit(self._prepare, prepared.records["offset"][-1] + 1)
+        records = prepared.records
+        after = int(records["offset"][-1]) + 1
+        self._next = self._ahead.submit(self._prepare, after)
         with self._timed("state"):
             state = self._store.state(prepared.wanted)
             state = flow.with_texts(state, self._store.known_texts(prepared.text_hashes))
         with self._timed("pipeline"):
-            flowed = flow.run(prepared, state, self._rules.current, self._options)
+            flowed = flow.run(prepared, state, self._rules_for(records), self._options)
         with self._timed("store"):
-            self._sealer.erase(flowed.changes)
-            self._offset = prepared.records["offset"][-1] + 1
-            self._store.commit(
-                flowed.changes,
-                offset=self._offset,
-                at=self._clock.now(),
-                gaps=self._new_gaps(),
-            )
-        self._sealer.note(flowed.changes)
-        self._windows.note(flowed)
-        self._count(prepared.records, flowed)
-        if _seal_asked(prepared.records):
+            self._commit(records, flowed, after)
+        self._count(records)
+        if _seal_asked(records):
             self._sealer.seal()
-        return prepared.records.height
+        return records.height
 
     def run(self, stop: Event) -> None:
-        """Work until told to stop, then finish the batch in hand and leave everything tidy."""
+        """Work until told to stop, then finish the batch in hand and leave everything tidy.
+
+        What may pass (a full disk, a file that another process holds) is waited for.
+        """
         say.info("engine started", offset=self._offset, head=self._log.head())
+        tries = 0
         try:
             while not stop.is_set():
-                worked = self.step()
-                self.upkeep(idle=worked == 0)
+                try:
+                    worked = self.step()
+                    self.upkeep(idle=worked == 0)
+                except (EarshotError, OSError) as e:
+                    if not _may_pass(e):
+                        raise
+                    wait = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
+                    tries += 1
+                    self._held(e, wait)
+                    stop.wait(wait)
+                    continue
+                tries, self.pulse.trouble = 0, ""
                 if worked == 0:
                     stop.wait(IDLE_S)
-        finally:
-            self.close()
+        except BaseException:
+            self.abandon()
+            raise
+        self.close()
 
     def drain(self, *, progress: Callable[[int], None] | None = None) -> None:
         """Work until the log is empty and all windows are made; for commands without an engine."""
@@ -121,17 +153,27 @@ class LocalEngine:
 
     def close(self) -> None:
         """Make what is open, seal the lake, end the threads."""
+        try:
+            self._ahead.shutdown(wait=True, cancel_futures=True)
+            self.settle()
+            self._sealer.seal()
+            say.info("engine stopped", offset=self._offset)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End the threads and nothing else: what is open is found again, as after a crash."""
         self._ahead.shutdown(wait=True, cancel_futures=True)
-        self.settle()
-        self._sealer.seal()
         self._rules.close()
-        say.info("engine stopped", offset=self._offset)
+        self._sealer.close()
 
     # -- parts of a step -------------------------------------------------------------------
     def _take(self) -> flow.Prepared | None:
         waiting, self._next = self._next, None
         prepared = waiting.result() if waiting is not None else None
-        return prepared if prepared is not None else self._prepare(self._offset)
+        if prepared is None or prepared.records["offset"][0] != self._offset:
+            return self._prepare(self._offset)
+        return prepared
 
     def _prepare(self, offset: int) -> flow.Prepared | None:
         with self._timed("log"):
@@ -141,36 +183,58 @@ class LocalEngine:
         with self._timed("decode"):
             return flow.prepare(records)
 
-    def _new_gaps(self) -> pl.DataFrame:
+    def _rules_for(self, records: pl.DataFrame) -> CompiledRules:
+        if self._is_due("rules", LOOK_AT_RULES_EVERY_S):
+            self._rules.look()
+        newest: dt.datetime = records["received_at"].max()  # type: ignore[assignment]  # times, and there is one
+        return self._rules.ready(newest)
+
+    def _commit(self, records: pl.DataFrame, flowed: flow.Flowed, after: int) -> None:
+        """Put a batch in, whole; then remember that it is."""
+        changes = flowed.changes
+        tallies = self._tallies.with_batch(records, flowed.classes, flowed.embedded_in)
         gaps = self._log.gaps(self._gaps_seen)
-        if gaps.height:
-            self._gaps_seen = int(gaps["seq"][-1])
-            self._store.note("gaps.seq", str(self._gaps_seen))
-        return gaps
+        notes = {**notes_of(tallies), **self._sealer.notes(changes), **_gap_note(gaps)}
+        self._sealer.erase(changes)
+        self._store.commit(changes, offset=after, at=self._clock.now(), gaps=gaps, notes=notes)
+        self._offset = after
+        self._saw(gaps)
+        self._tallies.keep(tallies)
+        self._sealer.note(changes)
+        self._windows.note(flowed)
 
     def _commit_gaps_alone(self) -> None:
-        if self._is_due("gaps", NOTE_EVERY_S) and (gaps := self._new_gaps()).height:
+        if self._is_due("gaps", NOTE_EVERY_S) and (gaps := self._log.gaps(self._gaps_seen)).height:
             self._store.commit(
-                flow.Changes.none(), offset=self._offset, at=self._clock.now(), gaps=gaps
+                flow.Changes.none(),
+                offset=self._offset,
+                at=self._clock.now(),
+                gaps=gaps,
+                notes=_gap_note(gaps),
             )
+            self._saw(gaps)
 
-    def _count(self, records: pl.DataFrame, flowed: flow.Flowed) -> None:
+    def _saw(self, gaps: pl.DataFrame) -> None:
+        if gaps.height:
+            self._gaps_seen = int(gaps["seq"][-1])
+
+    def _count(self, records: pl.DataFrame) -> None:
         self.pulse.batches += 1
         self.pulse.records += records.height
         self._rate.add(self._clock.monotonic(), records.height)
         newest = records["received_at"][-1]
         self._lag_s = max(0.0, (self._clock.now() - newest).total_seconds())
-        per_class = (
-            records.select("connection")
-            .with_columns(flowed.classes)
-            .group_by("connection", "class")
-            .len()
-        )
-        for connection, name, n in per_class.iter_rows():
-            self.pulse.tally.setdefault(connection, Counter())[name] += n
-        for name, n in flowed.embedded.items():
-            first = records["connection"][0]
-            self.pulse.tally.setdefault(first, Counter())[name] += n
+
+    def _held(self, error: BaseException, wait: float) -> None:
+        """Tell that the engine waits, and why; the disk that fails may refuse this as well."""
+        self._next = None
+        self.pulse.trouble = str(error)
+        hint = getattr(error, "hint", "")
+        say.error("engine waits and tries again", why=str(error), hint=hint, wait_s=wait)
+        try:
+            self._note()
+        except (EarshotError, OSError) as e:
+            say.warning("the engine's state could not be noted", why=str(e))
 
     # -- upkeep ----------------------------------------------------------------------------
     def upkeep(self, *, idle: bool = False) -> None:
@@ -182,10 +246,25 @@ class LocalEngine:
                 self._windows.flush(self._clock.now(), everything=False)
         if self._is_due("note", NOTE_EVERY_S):
             self._note()
-        if idle and self._is_due("retire", RETIRE_EVERY_S):
+        if self._is_due("trim", TRIM_EVERY_S) and self._log_presses():
+            self._trim()
+        if self._is_due("retire", RETIRE_EVERY_S, grace=0.0 if idle else RETIRE_LATEST_S):
             self._retire()
-        if idle and self._sealer.due():
-            self._sealer.seal()
+        if self._sealer.due(busy=not idle):
+            with self._timed("lake"):
+                self._sealer.advance()
+
+    def _log_presses(self) -> bool:
+        """Whether what was worked off takes room that collectors may be waiting for."""
+        return self._log.size() > self._rooms.settings.keep.log_gigabytes * 1e9 / 2
+
+    def _trim(self) -> None:
+        keep, now = self._rooms.settings.keep, self._clock.now()
+        self._log.trim(
+            upto=self._offset,
+            before=now - dt.timedelta(hours=keep.log_hours),
+            max_bytes=int(keep.log_gigabytes * 1e9 / 2),
+        )
 
     def _retire(self) -> None:
         keep, now = self._rooms.settings.keep, self._clock.now()
@@ -194,11 +273,7 @@ class LocalEngine:
             max_bytes=int(keep.gigabytes * 1e9),
             at=now,
         )
-        self._log.trim(
-            upto=self._offset,
-            before=now - dt.timedelta(hours=keep.log_hours),
-            max_bytes=int(keep.log_gigabytes * 1e9 / 2),
-        )
+        self._trim()
 
     def _note(self) -> None:
         pulse, now = self.pulse, self._clock.now()
@@ -212,13 +287,13 @@ class LocalEngine:
             "started_at": pulse.started_at,
             "updated_at": now.isoformat(),
             "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
-            "tally": {c: dict(t) for c, t in pulse.tally.items()},
+            "trouble": pulse.trouble,
         }
         self._store.note("engine", msgspec.json.encode(note).decode())
 
-    def _is_due(self, what: str, every: float) -> bool:
+    def _is_due(self, what: str, every: float, *, grace: float = 0.0) -> bool:
         now = self._clock.monotonic()
-        if now < self._due.get(what, 0.0):
+        if now < self._due.setdefault(what, now) + grace:
             return False
         self._due[what] = now + every
         return True
@@ -233,6 +308,25 @@ class LocalEngine:
     def now(self) -> float:
         """Seconds of the clock that only grows."""
         return self._clock.monotonic()
+
+
+def _refuse_another_log(rooms: Rooms, offset: int) -> None:
+    """A log that was lost or exchanged would be skipped up to the store's offset, in silence."""
+    if offset > (head := rooms.log.head()):
+        settings = rooms.settings
+        msg = f"the store ({settings.store}) is at record {offset:,}, the log ({settings.log}) ends"
+        msg += f" at {head:,}: they do not belong together"
+        raise ConfigError(msg, hint="bring back the log's file, or start with another --home")
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same step may succeed later."""
+    passing = (RetryableError, OSError)
+    return isinstance(error, passing) or isinstance(error.__cause__, OSError)
+
+
+def _gap_note(gaps: pl.DataFrame) -> dict[str, str]:
+    return {GAPS: str(gaps["seq"][-1])} if gaps.height else {}
 
 
 def _seal_asked(records: pl.DataFrame) -> bool:
@@ -254,22 +348,3 @@ class _Stage:
 
     def __exit__(self, *exc: object) -> None:
         self._engine.took(self._stage, self._engine.now() - self._began)
-
-
-class _Rate:
-    """Records per second over the last ten seconds."""
-
-    def __init__(self, span: float = 10.0) -> None:
-        self._span, self._seen = span, list[tuple[float, int]]()
-
-    def add(self, at: float, n: int) -> None:
-        self._seen.append((at, n))
-        self._forget(at)
-
-    def value(self, at: float) -> float:
-        self._forget(at)
-        return round(sum(n for _, n in self._seen) / self._span, 1)
-
-    def _forget(self, at: float) -> None:
-        keep = next((i for i, (t, _) in enumerate(self._seen) if t > at - self._span), None)
-        del self._seen[: len(self._seen) if keep is None else keep]

@@ -78,14 +78,15 @@ class OpenMinutes:
         self._give_up(event, seen, minutes["source"])
         again = pl.Series(event >= 0)
         self._posts.give_up(set(minutes.filter(again).iter_rows()))
-        touched = [f.select(KEY.names()) for f in (changes.tombstones, changes.scrubbed)]
-        touched.append(changes.flags.select(KEY.names()))
-        keys = pl.concat(touched)
-        event, seen = self._keys.find(key_hash(keys["source"], keys["id"]))
-        self._give_up(event, seen, keys["source"])
-        unknown = event[len(event) - changes.flags.height :] < 0
-        if changes.flags.filter(pl.Series(unknown) & ~changes.flags["hidden"]).height:
-            # Shown again, and hidden since before this process began: its minutes are dirty.
+        taken_back = (changes.tombstones, changes.scrubbed, changes.flags, changes.promoted)
+        touched = pl.concat([frame.select(KEY.names()) for frame in taken_back])
+        event, seen = self._keys.find(key_hash(touched["source"], touched["id"]))
+        self._give_up(event, seen, touched["source"])
+        shown = changes.flags.filter(~pl.col("hidden"))
+        rising = pl.concat([shown.select(KEY.names()), changes.promoted.select(KEY.names())])
+        event, _ = self._keys.find(key_hash(rising["source"], rising["id"]))
+        if (event < 0).any():
+            # They count from now on, and lay hidden since before this process began.
             dirty = set(changes.dirty.iter_rows())
             self._posts.give_up(dirty)
             self._scores.give_up(dirty)
@@ -285,9 +286,7 @@ def _with_rules(changes: Changes) -> pl.DataFrame:
 
 def _minutes_at(when: I64, source: pl.Series) -> set[Minute]:
     """Those of these minutes, in microseconds, that are any (not below 0)."""
-    rows = pl.DataFrame({"minute": pl.Series(when), "source": source}).filter(
-        pl.col("minute") >= 0
-    )
+    rows = pl.DataFrame({"minute": pl.Series(when), "source": source}).filter(pl.col("minute") >= 0)
     return {(from_micros(t), s) for t, s in rows.unique().iter_rows()}
 
 

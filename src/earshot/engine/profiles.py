@@ -9,6 +9,11 @@ from typing import Protocol
 
 import msgspec
 import polars as pl
+import structlog
+
+from earshot.errors import RetryableError
+
+say = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
 SPARE = 100
@@ -53,9 +58,13 @@ async def offer_authors(
     """Offer the authors of newly stored posts, those of matched posts first; until cancelled."""
     seen = (await asyncio.to_thread(feed.feed))[2]
     while True:
-        matched, others, seen = await asyncio.to_thread(_unnamed, feed, seen)
-        resolver.offer(matched)
-        resolver.offer(others[: max(0, SPARE - resolver.waiting)])
+        try:
+            matched, others, seen = await asyncio.to_thread(_unnamed, feed, seen)
+        except RetryableError as e:
+            say.warning("new authors not read", why=str(e))
+        else:
+            resolver.offer(matched)
+            resolver.offer(others[: max(0, SPARE - resolver.waiting)])
         await asyncio.sleep(every())
 
 

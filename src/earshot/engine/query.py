@@ -14,9 +14,9 @@ import polars as pl
 
 from earshot.clock import Clock, SystemClock
 from earshot.errors import RuleSyntaxError, UsageError
+from earshot.model.document import document
 from earshot.model.index import Plan, Span
-from earshot.pipeline.annotate import tokens_of
-from earshot.pipeline.facets import document
+from earshot.model.tokens import tokenize
 from earshot.rules import Node, format_rule, matches, parse, plan
 from earshot.rules import spans as spans_of
 from earshot.store import Store
@@ -93,7 +93,8 @@ class _Question:
     def verified(self, rows: pl.DataFrame) -> pl.DataFrame:
         if self.plan.exact or self.node is None or rows.height == 0:
             return rows
-        return rows.filter(pl.Series(matches(self.node, rows, tokens_of(rows))))
+        tokens = tokenize(document(rows), index=True)
+        return rows.filter(pl.Series(matches(self.node, rows, tokens)))
 
 
 def canonical(expression: str) -> str:
@@ -200,21 +201,22 @@ def export_rows(
 def spans(expression: str, rows: pl.DataFrame) -> list[list[Mark]]:
     """What an expression finds in each row, in order; nothing overlaps."""
     node = parse(expression)
+    whole = document(rows)
     return [
-        list(_marks(node, title, whole or ""))
-        for title, whole in zip(rows["title"], document(rows), strict=True)
+        list(_marks(node, title, text or "", found or ""))
+        for title, text, found in zip(rows["title"], rows["text"], whole, strict=True)
     ]
 
 
-def _marks(node: Node, title: str | None, whole: str) -> Iterator[Mark]:
-    """Stretches of a post's document (title, line break, text) as stretches of its fields."""
+def _marks(node: Node, title: str | None, text: str, whole: str) -> Iterator[Mark]:
+    """Stretches of a post's document (title, line break, text, more) as stretches of its fields."""
     head = 0 if title is None else len(title) + 1
     for offset, length in spans_of(node, whole):
-        if offset < head:
-            yield Mark("title", offset, min(length, head - 1 - offset))
-        if (end := offset + length) > head:
-            begin = max(offset, head) - head
-            yield Mark("text", begin, end - head - begin)
+        end = min(offset + length, head + len(text))
+        if offset < head - 1:
+            yield Mark("title", offset, min(offset + length, head - 1) - offset)
+        if (begin := max(offset, head)) < end:
+            yield Mark("text", begin - head, end - begin)
 
 
 def place_of(rows: pl.DataFrame, row: int) -> Place:

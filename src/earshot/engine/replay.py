@@ -1,6 +1,7 @@
 """Take archives in: append to the log, and see the engine through to the last record.
 
 Beside a running engine the command only appends and waits; alone it runs an engine in-process.
+The thread that calls only waits, so that Ctrl-C and SIGTERM never strike in the middle of a batch.
 """
 
 import asyncio
@@ -10,23 +11,23 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import msgspec
+from typing import Final
 
 from earshot.clock import Clock
 from earshot.engine.collect import Collector
 from earshot.engine.home import Rooms, engine_lock, engine_runs, open_rooms
 from earshot.engine.local import LocalEngine
+from earshot.engine.tallies import EMBEDDED, tally_of
 from earshot.errors import EarshotError
 from earshot.model.schema import FLOW_CLASSES
 from earshot.settings import Settings
 from earshot.sources import Source, open_source
-from earshot.store import Store
 
-EMBEDDED = ("embedded_new", "embedded_seen")
-POLL_S = 0.1
-STALLED_S = 60.0
+POLL_S: Final = 0.05
+STALLED_S: Final = 60.0
 """So long a running engine may make no progress before the command gives up waiting."""
+PATIENCE_S: Final = 5.0
+"""How long a stopped collector may take to end; one that waits for a pipe never does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def replay(
 
     Raises:
         EarshotError: A path that is not there or holds no payloads; an engine that stands still.
+            What was appended until then is stored.
     """
     source = open_source("archive:", clock=clock, options={"paths": list(paths), **options})
     return take_in(settings, clock, source, connection_of(paths), on_progress=on_progress)
@@ -97,82 +99,160 @@ def take_in(
 
     if engine_runs(settings):
         with open_rooms(settings, clock, writable=False) as rooms:
-            return _beside(rooms, Collector(source, connection, rooms.log, clock, on_chunk=progress))
+            return _beside(
+                rooms, Collector(source, connection, rooms.log, clock, on_chunk=progress)
+            )
     with engine_lock(settings), open_rooms(settings, clock, writable=True) as rooms:
         return _alone(rooms, Collector(source, connection, rooms.log, clock, on_chunk=progress))
 
 
 def _alone(rooms: Rooms, collector: Collector) -> Replayed:
-    """Collect on one thread, work off on this one."""
+    """Collect on one thread, work off on another."""
     engine = LocalEngine(rooms)
-    failed: list[BaseException] = []
-
-    def collect() -> None:
-        try:
-            asyncio.run(collector.run())
-        except BaseException as e:  # noqa: BLE001 - carried over to the calling thread
-            failed.append(e)
-
-    began = rooms.clock.monotonic()
-    thread = threading.Thread(target=collect, name="collect", daemon=True)
-    thread.start()
+    connection = collector.health.connection
+    before, began = tally_of(rooms.store, connection), rooms.clock.monotonic()
+    collecting = _Collecting(collector)
+    working = _Working(engine, collecting)
     try:
-        while thread.is_alive():
-            if engine.step() == 0:
-                thread.join(0.01)
-            engine.upkeep()
-        while engine.step():
-            engine.upkeep()
-        ended = rooms.clock.monotonic()
+        working.wait()
     finally:
-        engine.close()
-    if failed:
-        raise failed[0]
-    return Replayed(
-        engine.pulse.tally.get(collector.health.connection, Counter()),
-        ended - began,
-        {"append": round(collector.append_s * 1e6), **engine.pulse.stage_us},
-    )
+        collecting.stop()
+        working.stop()
+    collecting.raise_failure()
+    stages = {"append": round(collector.append_s * 1e6), **engine.pulse.stage_us}
+    return Replayed(_grown(rooms, connection, before), working.ended - began, stages)
 
 
 def _beside(rooms: Rooms, collector: Collector) -> Replayed:
     """Append, then wait until the engine that runs has passed the last record."""
     connection = collector.health.connection
-    before, began = _tally(rooms.store, connection), rooms.clock.monotonic()
-    asyncio.run(collector.run())
+    before, began = tally_of(rooms.store, connection), rooms.clock.monotonic()
+    collecting = _Collecting(collector)
+    try:
+        collecting.wait()
+    finally:
+        collecting.stop()
     if collector.last is not None:
         wait_for(rooms, collector.last)
-    ended = rooms.clock.monotonic()
-    after = _tally(rooms.store, connection)
+    collecting.raise_failure()
+    return Replayed(_grown(rooms, connection, before), rooms.clock.monotonic() - began)
+
+
+def _grown(rooms: Rooms, connection: str, before: Counter[str]) -> Counter[str]:
+    after = tally_of(rooms.store, connection)
     after.subtract(before)
-    return Replayed(after, ended - began)
+    return after
 
 
 def wait_for(rooms: Rooms, offset: int, *, stalled_s: float = STALLED_S) -> None:
-    """Return when the running engine has committed the record at `offset` and noted its counts.
+    """Return when the running engine has committed the record at `offset`.
 
     Raises:
         EarshotError: It made no progress for `stalled_s` seconds.
     """
+    wait_until(rooms, rooms.store.offset, offset, stalled_s=stalled_s)
+
+
+def wait_until(
+    rooms: Rooms, place: Callable[[], int], offset: int, *, stalled_s: float = STALLED_S
+) -> None:
+    """Return when the running engine has brought `place` past `offset`; raises as `wait_for`."""
     seen, since = -1, rooms.clock.monotonic()
     pause = threading.Event()
-    while (now := rooms.store.offset()) <= offset:
+    while (now := place()) <= offset:
         if now != seen:
             seen, since = now, rooms.clock.monotonic()
         elif rooms.clock.monotonic() - since > stalled_s:
             msg = f"the engine stands still at offset {now} (waiting for {offset})"
             raise EarshotError(msg, hint="see `earshot doctor`; the records are safe in the log")
         pause.wait(POLL_S)
-    pause.wait(1.5)  # the engine notes its counts once a second
 
 
-def _tally(store: Store, connection: str) -> Counter[str]:
-    fact = store.facts("engine").get("engine")
-    note = msgspec.json.decode(fact, type=_Note) if fact else _Note()
-    return Counter(note.tally.get(connection, {}))
+class _Collecting:
+    """A collector on a thread of its own, which can be stopped."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._failure: BaseException | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="collect", daemon=True)
+        self._thread.start()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more may come."""
+        return self._thread.is_alive()
+
+    def wait(self) -> None:
+        """Return when it ended, however it did."""
+        while self._thread.is_alive():
+            self._thread.join(POLL_S)  # with a limit, so that signals get through
+
+    def stop(self) -> None:
+        """End it after what it appends just now; nothing, where it ended by itself."""
+        self._ready.wait(PATIENCE_S)
+        if self._thread.is_alive() and self._ready.is_set():
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(PATIENCE_S)
+
+    def raise_failure(self) -> None:
+        """Raise what ended it, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._collect())
+        except BaseException as e:  # noqa: BLE001 - carried over to the calling thread
+            self._failure = e
+        finally:
+            self._ready.set()
+
+    async def _collect(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.ensure_future(self._collector.run())
+        self._ready.set()
+        await self._task
 
 
-class _Note(msgspec.Struct):
-    """The part of the engine's note that is read here."""
+class _Working:
+    """The engine on a thread of its own, until nothing comes and the log is empty."""
 
-    tally: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    def __init__(self, engine: LocalEngine, collecting: _Collecting) -> None:
+        self._engine, self._collecting = engine, collecting
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self.ended = 0.0
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return when all is stored; raises what the engine failed with."""
+        while self._thread.is_alive():
+            self._thread.join(POLL_S)
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """End it after the batch in hand, tidily."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+            self.ended = self._engine.now()
+            self._engine.close()
+        except BaseException as e:  # noqa: BLE001 - carried over to the calling thread
+            self._engine.abandon()
+            self._failure = e
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            over = not self._collecting.goes_on  # asked before: what it appended last is seen
+            worked = self._engine.step()
+            self._engine.upkeep()
+            if worked == 0 and over:
+                return
+            if worked == 0:
+                self._stop.wait(0.01)

@@ -14,4 +14,5 @@ def objects(posts: pl.DataFrame) -> list[dict[str, Any]]:
     lines = posts.select(columns).with_columns(
         pl.selectors.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
     )
-    return msgspec.json.decode(b"[" + b",".join(lines.write_ndjson().encode().split(b"\n")[:-1]) + b"]")
+    text = ",".join(lines.write_ndjson().split("\n")[:-1])
+    return msgspec.json.decode(f"[{text}]", type=list[dict[str, Any]])

@@ -1,92 +1,176 @@
-"""Carries what the store took in over to the lake, in sealed files, now and then."""
+"""Carries what the store took in over to the lake, in sealed files, page by page, now and then."""
 
-import datetime as dt
+from collections.abc import Iterable, Iterator
+from typing import Final
 
+import msgspec
 import polars as pl
 import structlog
 
 from earshot.engine.home import Rooms, lake_of
 from earshot.model.changes import KEY, Changes
-from earshot.model.schema import STORED, empty
+from earshot.model.index import Span
+from earshot.model.schema import STORED
+from earshot.store import Store
 
 say = structlog.get_logger(__name__)
 
-EVERY_S = 600.0
-MOST = 200_000
+EVERY_S: Final = 600.0
+MOST: Final = 200_000
 """So many changed keys wait at most before they are sealed."""
-FACT = "lake.offset"
+PAGE: Final = 20_000
+FACT: Final = "lake.offset"
+"""All records before this are in the lake."""
+TOUCHED: Final = "lake.touched"
+"""Keys that later records changed without writing their posts anew; ALL: too many to name."""
+ALL: Final = "all"
+NAMED_MOST: Final = 2_000
+
+Key = tuple[str, str]
+Touched = set[Key] | str
+"""KEYs, or ALL."""
+
+
+def sealed_upto(store: Store) -> int:
+    """All records before this offset are in the lake."""
+    return int(store.facts(FACT).get(FACT, "0"))
 
 
 class Sealer:
     """Remembers what changed since the last seal; finds it again in the store after a crash."""
 
     def __init__(self, rooms: Rooms) -> None:
-        self._rooms = rooms
+        self._store, self._clock = rooms.store, rooms.clock
         self._lake = lake_of(rooms.settings)
         self._changed: list[pl.DataFrame] = []
         self._rows = 0
         self._next = rooms.clock.monotonic() + EVERY_S
         self._erased = False
-        self._sealed_upto = int(rooms.store.facts(FACT).get(FACT, "0"))
-        self._whole = self._sealed_upto == rooms.store.offset()
+        self._upto = sealed_upto(rooms.store)
+        self._touched = _read(rooms.store.facts(TOUCHED).get(TOUCHED, ""))
+        self._sealing: Touched = set()
+        """Those of the seal that is under way."""
+        self._whole = self._upto == rooms.store.offset()
+        self._under_way: Iterator[int] | None = None
 
+    # -- with each batch -------------------------------------------------------------------
     def erase(self, changes: Changes) -> None:
         """Take deleted posts out of the lake's view before the store forgets them."""
         if changes.tombstones.height:
             self._lake.erase(changes.tombstones.select(KEY.names()))
             self._erased = True
 
+    def notes(self, changes: Changes) -> dict[str, str]:
+        """What is to be committed with a batch, so that a crash forgets no change."""
+        touched = _touched_by(changes)
+        if touched.is_empty():
+            return {}
+        more = _united(self._touched, set(touched.rows()))
+        return {TOUCHED: _written(_united(self._sealing, more))}
+
     def note(self, changes: Changes) -> None:
         """Remember the keys of a batch that was committed."""
-        if changes.posts.height:
-            self._changed.append(changes.posts.select(KEY.names()))
-            self._rows += changes.posts.height
+        touched = _touched_by(changes)
+        keys = pl.concat([changes.posts.select(KEY.names()), touched])
+        if keys.height:
+            self._changed.append(keys)
+            self._rows += keys.height
+        self._touched = _united(self._touched, set(touched.rows()))
 
-    def due(self) -> bool:
-        """Whether it is time to seal."""
-        return self._rows >= MOST or self._rooms.clock.monotonic() >= self._next
+    # -- now and then ----------------------------------------------------------------------
+    def due(self, *, busy: bool = False) -> bool:
+        """Whether it is time to seal, or to go on with it; what is `busy` is left alone longer."""
+        if busy:
+            return self._rows >= 2 * MOST
+        late = self._clock.monotonic() >= self._next
+        return self._under_way is not None or self._rows >= MOST or late
+
+    def advance(self) -> None:
+        """Carry one page over; so the next batch never waits for long."""
+        if self._under_way is None:
+            self._under_way = self._run()
+        try:
+            next(self._under_way)
+        except StopIteration:
+            self._under_way = None
+        except BaseException:
+            self._under_way, self._whole = None, False  # from the store again, and soon
+            self._next = self._clock.monotonic()
+            raise
 
     def seal(self) -> None:
+        """Bring the lake up to the store's offset, now."""
+        while self._under_way is not None:
+            self.advance()
+        if self._rows or self._erased or not self._whole or self._upto != self._store.offset():
+            self.advance()
+            while self._under_way is not None:
+                self.advance()
+
+    def close(self) -> None:
+        """Let go of the lake."""
+        self._lake.close()
+
+    def _run(self) -> Iterator[int]:
         """Append what changed to the lake, note how far it is, and rewrite what was erased."""
-        store = self._rooms.store
-        offset = store.offset()
-        written = sum(self._lake.append(page) for page in self._pages() if page.height)
+        offset = self._store.offset()
+        self._sealing, self._touched = _united(self._sealing, self._touched), set()
+        pages = self._named(self._changed) if self._whole else self._after_crash()
+        self._changed, self._rows = [], 0
+        written = 0
+        for page in pages:
+            if page.is_empty():
+                continue
+            written += self._lake.append(page.select(STORED.names()))
+            yield written
         if self._erased:
             self._lake.compact()
-        if offset != self._sealed_upto:
-            store.note(FACT, str(offset))
+            self._erased = False
+        if offset != self._upto:
+            self._store.note(FACT, str(offset))
             say.info("lake sealed", posts=written, offset=offset)
-        self._changed, self._rows, self._erased = [], 0, False
-        self._sealed_upto, self._whole = offset, True
-        self._next = self._rooms.clock.monotonic() + EVERY_S
+        if self._sealing:
+            self._sealing = set()
+            self._store.note(TOUCHED, _written(self._touched))
+        self._upto, self._whole = offset, True
+        self._next = self._clock.monotonic() + EVERY_S
 
-    def _pages(self) -> list[pl.DataFrame]:
-        if not self._whole:
-            return self._after_crash()
-        if not self._changed:
-            return []
-        keys = pl.concat(self._changed).unique()
-        return [self._rooms.store.get(k).select(STORED.names()) for k in keys.iter_slices(20_000)]
+    def _named(self, keys: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        for part in pl.concat([pl.DataFrame(schema=KEY), *keys]).unique().iter_slices(PAGE):
+            yield self._store.get(part)
 
-    def _after_crash(self) -> list[pl.DataFrame]:
-        """All stored rows that came from records behind the last seal, day by day."""
-        store = self._rooms.store
-        if (bounds := store.bounds()) is None:
-            return [empty(STORED)]
-        pages: list[pl.DataFrame] = []
-        day, last = bounds[0].date(), bounds[1].date()
-        sources = store.counts()["source"].unique().to_list()
-        while day <= last:
-            pages += [p for s in sources for p in self._day(day, s)]
-            day += dt.timedelta(days=1)
-        return pages
-
-    def _day(self, day: dt.date, source: str) -> list[pl.DataFrame]:
-        pages, after = [], None
+    def _after_crash(self) -> Iterator[pl.DataFrame]:
+        """All stored rows that records behind the last seal wrote or touched, oldest first."""
+        named = isinstance(self._sealing, set)
+        if isinstance(self._sealing, set):
+            yield from self._named([pl.DataFrame(sorted(self._sealing), KEY, orient="row")])
+        after = None
         while True:
-            page = self._rooms.store.seal(day, source, after=after, limit=20_000)
+            page = self._store.select(None, Span(), limit=PAGE, after=after, newest_first=False)
             if page.height == 0:
-                return pages
-            pages.append(page.filter(pl.col("offset") >= self._sealed_upto).select(STORED.names()))
-            last = page.row(-1, named=True)
-            after = (last["event_time"], last["source"], last["id"])
+                return
+            after = page.select("event_time", "source", "id").row(-1)
+            yield page.filter(pl.col("offset") >= self._upto) if named else page
+
+
+def _touched_by(changes: Changes) -> pl.DataFrame:
+    """KEY: stored posts that a batch changes without writing them anew."""
+    frames = (changes.flags, changes.scrubbed, changes.promoted)
+    return pl.concat([f.select(KEY.names()) for f in frames])
+
+
+def _united(some: Touched, more: Touched) -> Touched:
+    if isinstance(some, str) or isinstance(more, str):
+        return ALL
+    both = some | more
+    return both if len(both) <= NAMED_MOST else ALL
+
+
+def _written(touched: Touched) -> str:
+    return touched if isinstance(touched, str) else msgspec.json.encode(sorted(touched)).decode()
+
+
+def _read(text: str) -> Touched:
+    if text == ALL:
+        return ALL
+    return set(msgspec.json.decode(text, type=list[Key])) if text else set()

@@ -17,7 +17,13 @@ from earshot.store import Store, WindowBlock
 STEPS: Final = (MINUTE, FIVE_MINUTES, HOUR, 86400)
 """Widths that a series may have, in seconds."""
 SERIES: Final = pl.Schema(
-    {"start": TIME, "source": pl.String, "posts": pl.Int64, "authors": pl.Int64, "score": pl.Int64}
+    {
+        "start": TIME,
+        "source": pl.String(),
+        "posts": pl.Int64(),
+        "authors": pl.Int64(),
+        "score": pl.Int64(),  # thousandths
+    }
 )
 _US: Final = 1_000_000
 
@@ -66,7 +72,7 @@ def top_of(  # noqa: PLR0913 - one question, its parts
     return top(windows_of(blocks, facet=facet).blocks, facet, limit=limit, variant=variant)
 
 
-def series_of(
+def series_of(  # noqa: PLR0913 - one question, its parts
     store: Store,
     step: int,
     since: dt.datetime,
@@ -93,8 +99,7 @@ def series_of(
     """
     _known("step", step, STEPS)
     since = _floor(since, step)
-    until = -_floor_us(-micros(until), step)
-    end = from_micros(until)
+    end = from_micros(-_floor_us(-micros(until), step))
     if step == MINUTE:
         rows = store.series(width=step, since=since, until=end, source=source, rule=rule)
     else:
@@ -103,7 +108,11 @@ def series_of(
             return pl.DataFrame(schema=SERIES)
         merged = roll([windows_of(blocks, facet="total")], step)
         rows = pl.concat([merged.keys, totals(merged.blocks)], how="horizontal")
-    return rows.select(SERIES.names()).cast(dict(SERIES)).sort("start", "source")
+    return (
+        rows.select(SERIES.names())
+        .match_to_schema(SERIES, integer_cast="upcast")
+        .sort("start", "source")
+    )
 
 
 def _covering(  # noqa: PLR0913 - one question, its parts

@@ -1,6 +1,7 @@
 """What an expression finds, in stored posts or in files, without saving it as a rule."""
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,24 +54,24 @@ async def _read(path: str, node: Node, clock: Clock) -> Trial:
     seen: set[tuple[str, str]] = set()
     posts, hits, samples = 0, 0, list[dict[str, Any]]()
     source = open_source("archive:", clock=clock, options={"paths": [path]})
-    async for chunk in source.stream(None):
-        records = records_of(chunk, "trial", clock.now())
-        if records.height == 0:
-            continue
-        annotated = flow.annotated(flow.prepare(records))
-        fresh = annotated.posts.select(
-            ~pl.struct("source", "id").is_in(list(seen)) if seen else pl.lit(value=True)
-        ).to_series()
-        found = annotated.posts.filter(
-            pl.Series(matches(node, annotated.posts, annotated.tokens)) & fresh
-        ).unique(["source", "id"], maintain_order=True)
-        keys = annotated.posts.filter(fresh).select("source", "id").unique()
-        seen.update(keys.iter_rows())
-        posts, hits = posts + keys.height, hits + found.height
-        samples += samples_of(found.head(SAMPLES - len(samples)))
+    async with aclosing(source.stream(None)) as chunks:  # type: ignore[type-var]  # the protocol promises an iterator; all of ours are generators
+        async for chunk in chunks:
+            records = records_of(chunk, "trial", clock.now())
+            if records.height == 0:
+                continue
+            annotated = flow.annotated(flow.prepare(records))
+            keys = annotated.posts.select("source", "id").rows()
+            fresh = [key not in seen and not seen.add(key) for key in keys]  # type: ignore[func-returns-value]  # as meant
+            found = annotated.posts.filter(
+                pl.Series(matches(node, annotated.posts, annotated.tokens))
+                & pl.Series(fresh, dtype=pl.Boolean)
+            )
+            posts, hits = posts + sum(fresh), hits + found.height
+            samples += samples_of(found.head(SAMPLES - len(samples)))
     return Trial(posts, hits, samples)
 
 
 def samples_of(posts: pl.DataFrame) -> list[dict[str, Any]]:
     """A few posts as objects for people and programs."""
-    return posts.select(SHOWN).with_columns(pl.col("event_time").dt.to_string("iso:strict")).to_dicts()
+    shown = posts.select(SHOWN)
+    return shown.with_columns(pl.col("event_time").dt.to_string("iso:strict")).to_dicts()

@@ -1,7 +1,8 @@
 """Wire formats, one file each, pure: native records in, frames out.
 
 `names()` lists the modules; each keeps the `Format` protocol as module-level names. A module may
-say `LINES = True`: a line of its files is an item already, and `split` need not be asked.
+say `LINES = True`: a line of its files is an item already, and `split` need not be asked; or
+`PAGE_MARKS`: only a line that holds one of these, or is an array, need be asked about.
 
 `decode` takes a batch of mixed formats. Which class a record gets is said once, in
 `earshot.model.schema` and each module's docstring.

@@ -21,7 +21,7 @@ def links(url: pl.Series, expanded: pl.Series | None = None) -> pl.Series:
     """
     target = url if expanded is None else expanded.zip_with(expanded.is_not_null(), url)
     start, rest = _parts(target)
-    plain = start.str.to_lowercase() + rest
+    plain = (start.str.to_lowercase() + rest).str.strip_chars_end()
     return pl.DataFrame(
         {"url": url, "expanded": target, "canonical": plain, "domain": _domain(start)}
     ).to_struct("links")
@@ -30,23 +30,21 @@ def links(url: pl.Series, expanded: pl.Series | None = None) -> pl.Series:
 def canonical(url: pl.Series) -> pl.Series:
     """`url` without fragment and tracking parameters, its host in lower case."""
     start, rest = _parts(url)
-    return start.str.to_lowercase() + rest
+    return (start.str.to_lowercase() + rest).str.strip_chars_end()
 
 
 def _parts(url: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Scheme with host, and what follows, without fragment and tracking parameters."""
-    text = pl.col("url").str.strip_chars()
-    start = pl.col("url").str.extract(r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*|[^/?#]*)")
+    marked = url.str.contains("#", literal=True).fill_null(value=False)
+    page = url.zip_with(~marked, url.str.replace(r"(?s)#.*$", "")) if marked.any() else url
+    start = pl.col("url").str.extract(r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?]*|[^/?]*)")
     parts = (
-        pl.DataFrame({"url": url})
-        .select(text)
+        page.str.strip_chars()
+        .to_frame("url")
         .select("url", start=start)
         .select("start", rest=pl.col("url").str.slice(pl.col("start").str.len_chars()))
     )
     rest = parts["rest"]
-    cut = rest.str.contains("#", literal=True)
-    if cut.any():
-        rest = rest.zip_with(~cut.fill_null(value=False), rest.str.replace(r"#.*$", ""))
     asked = rest.str.contains("?", literal=True).fill_null(value=False).arg_true()
     return parts["start"], rest.scatter(asked, _untracked(rest.gather(asked)))
 

@@ -127,8 +127,8 @@ def split(data: bytes) -> Iterator[bytes]:
             if number and row:
                 yield _item(names, row, own_id=own_id)
     except csv.Error as e:
-        message = f"row {number + 1} of the table: {e}"
-        raise FormatError(message, hint="check the quotes of that row") from e
+        message = f"line {rows.line_num} of the table: {e}"
+        raise FormatError(message, hint="check the quotes up to there") from e
 
 
 def _lines(text: str) -> list[str]:

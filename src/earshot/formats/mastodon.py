@@ -27,6 +27,7 @@ from earshot.formats._status import EMBEDDED, STATUS, posts
 
 NAME: Final = "mastodon"
 SOURCE: Final = "mastodon"
+PAGE_MARKS: Final = (b'"body"',)
 
 _S: Final = pl.String()
 _FIELDS: Final[Fields] = {**STATUS, **EMBEDDED, "event": _S}

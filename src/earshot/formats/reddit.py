@@ -28,6 +28,7 @@ from earshot.model.schema import MEDIA
 
 NAME: Final = "reddit"
 SOURCE: Final = "reddit"
+PAGE_MARKS: Final = (b'"Listing"', b'"children"')
 
 _S: Final = pl.String()
 _THING: Final[Fields] = {

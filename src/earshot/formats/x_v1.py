@@ -52,6 +52,7 @@ _FIELDS: Final[Fields] = {
 }
 _UNWRAP: Final = Unwrap("id_str", ("tweet", "status"))
 _PAGES: Final = ("statuses", "tweets")
+PAGE_MARKS: Final = (b'"statuses"', b'"tweets"')
 
 
 def detect(sample: bytes) -> float:

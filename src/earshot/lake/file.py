@@ -2,18 +2,19 @@
 
     source=bluesky/date=2026-03-01/000000000007.parquet   sealed in turn, sorted by event time
     _gone/000000000009.parquet                            rows that are not to be shown any more
-    _next                                                 the number of the next file
+    _next                                                 the number of the next write
 
 A row is gone where `_gone` names its key with a number greater than its file's: erased keys with
 the greatest there is, superseded rows with that of the file that holds the newer one. So a query
 needs no sorting by version, and `compact` only has to leave those rows out.
 
-Files are added at any time; they are replaced only while nobody reads (`_lock`, shared by `sql`),
-since a query opens files long after it listed them.
+All files of one write share a number, and count once `_next` is greater: so a write is seen whole
+or not at all. Files are added at any time; they are replaced only while nobody reads (`_lock`,
+shared by `sql`), since a query opens files long after it listed them.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -58,7 +59,7 @@ class FileLake:
         self.root = root
         self._writing = FileLock(root / "_writing")
         self._reading = FileLock(root / "_lock")
-        self._closed = False
+        self._closed = self._clean = False
         with explained(root):
             root.mkdir(parents=True, exist_ok=True)
 
@@ -71,12 +72,12 @@ class FileLake:
             rows, older = self._newer(rows)
             if rows.height == 0:
                 return 0
-            number = self._number()
+            number = self._next()
             for (source, date), part in _partitions(rows):
                 folder = self.root / f"source={source}" / f"date={date}"
                 _write(part.sort("event_time", "id"), folder / _name(number))
-            if older.height:
-                self._forget(older.with_columns(before=pl.lit(number, pl.Int64)))
+            self._forget(older.with_columns(before=pl.lit(number, pl.Int64)))
+            self._count(number)
             return rows.height
 
     def erase(self, keys: pl.DataFrame) -> None:
@@ -84,8 +85,8 @@ class FileLake:
         with self._write():
             known = self._gone().filter(pl.col("before") == FOR_EVER)
             new = keys.select(KEY.names()).unique().join(known, on=KEY.names(), how="anti")
-            if new.height:
-                self._forget(new.with_columns(before=pl.lit(FOR_EVER, pl.Int64)))
+            self._forget(new.with_columns(before=pl.lit(FOR_EVER, pl.Int64)))
+            self._count(self._next())
 
     def compact(self) -> int:
         """See `Lake.compact`; 0 as well while somebody reads, and the next call does it."""
@@ -108,9 +109,10 @@ class FileLake:
         """See `Lake.sql`; one statement that reads, and nothing outside the lake's folder."""
         self._check_open()
         with self._reading.waiting(shared=True):
-            files = [str(path) for path in self._files()]
+            number = self._next()
+            files = [str(path) for path in self._files(number)]
             try:
-                return run(query, self.root, files, self._gone())
+                return run(query, self.root, files, self._gone(number))
             except duckdb.Error as e:
                 hint = "the table is called posts; try: DESCRIBE posts"
                 raise UsageError(f"the query failed: {e}", hint=hint) from e  # noqa: EM102 - one value
@@ -126,12 +128,17 @@ class FileLake:
         self.close()
 
     # -- what is there ---------------------------------------------------------------------
-    def _files(self) -> list[Path]:
-        return sorted(self.root.glob("source=*/date=*/*.parquet"))
+    def _next(self) -> int:
+        """The number of the next write; what has a smaller one counts."""
+        at = self.root / "_next"
+        return int(at.read_text()) if at.exists() else 1
 
-    def _gone(self) -> pl.DataFrame:
+    def _files(self, before: int = FOR_EVER) -> list[Path]:
+        return _numbered(self.root.glob("source=*/date=*/[0-9]*.parquet"), before)
+
+    def _gone(self, before: int = FOR_EVER) -> pl.DataFrame:
         """GONE rows, one for each key."""
-        files = sorted((self.root / "_gone").glob("*.parquet"))
+        files = _numbered((self.root / "_gone").glob("[0-9]*.parquet"), before)
         if not files:
             return pl.DataFrame(schema=GONE)
         return pl.concat([pl.read_parquet(f) for f in files]).group_by(KEY.names()).max()
@@ -160,7 +167,9 @@ class FileLake:
         paths = [
             path
             for (source, date), _ in _partitions(rows)
-            for path in sorted((self.root / f"source={source}" / f"date={date}").glob("*.parquet"))
+            for path in sorted(
+                (self.root / f"source={source}" / f"date={date}").glob("[0-9]*.parquet")
+            )
         ]
         first, last = rows["event_time"].min(), rows["event_time"].max()
         found = [
@@ -176,21 +185,21 @@ class FileLake:
         return pl.concat(found).sort("there").unique(KEY.names(), keep="last", maintain_order=True)
 
     # -- what is written -------------------------------------------------------------------
-    def _number(self) -> int:
-        """The number of the next file; never given twice, whatever is deleted."""
-        at = self.root / "_next"
-        number = int(at.read_text()) if at.exists() else 1
-        _replace(at, str(number + 1).encode())
-        return number
-
     def _forget(self, keys: pl.DataFrame) -> None:
-        _write(keys.select(GONE.names()), self.root / "_gone" / _name(self._number()))
+        if keys.height:
+            _write(keys.select(GONE.names()), self.root / "_gone" / _name(self._next()))
+
+    def _count(self, number: int) -> None:
+        """Let what was written under this number count, all at once."""
+        draft = self.root / "._next.draft"
+        draft.write_text(str(number + 1))
+        draft.replace(self.root / "_next")
 
     def _tidy(self, erased: pl.DataFrame) -> None:
         """One list of what is erased, in place of all lists of what was gone."""
-        old = sorted((self.root / "_gone").glob("*.parquet"))
-        if erased.height:
-            self._forget(erased)
+        old = sorted((self.root / "_gone").glob("[0-9]*.parquet"))
+        self._forget(erased)
+        self._count(self._next())
         for path in old:
             path.unlink()
 
@@ -198,7 +207,18 @@ class FileLake:
     def _write(self) -> Iterator[None]:
         self._check_open()
         with self._writing.waiting(shared=False), explained(self.root):
+            if not self._clean:
+                self._undo()
+            self._clean = False
             yield
+            self._clean = True
+
+    def _undo(self) -> None:
+        """Take away what a write left behind that never came to count."""
+        number = self._next()
+        for path in (*self._files(), *(self.root / "_gone").glob("[0-9]*.parquet")):
+            if _number_of(path) >= number:
+                path.unlink()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -227,6 +247,10 @@ def _name(number: int) -> str:
     return f"{number:012d}.parquet"
 
 
+def _numbered(paths: Iterable[Path], before: int) -> list[Path]:
+    return sorted(path for path in paths if _number_of(path) < before)
+
+
 def _number_of(path: Path) -> int:
     return int(path.stem)
 
@@ -248,12 +272,6 @@ def _write(rows: pl.DataFrame, path: Path) -> None:
     rows.write_parquet(
         draft, compression="zstd", statistics=True, row_group_size=ROW_GROUP, metadata=METADATA
     )
-    draft.replace(path)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_bytes(data)
     draft.replace(path)
 
 

@@ -35,7 +35,7 @@ LINK: Final = pl.Struct(
 MEDIA: Final = pl.Struct(
     {
         "kind": pl.String,  # image | video | gif | audio | other
-        "url": pl.String,
+        "url": pl.String,  # where it is
         "alt": pl.String,  # description for those who cannot see it
     }
 )
@@ -45,54 +45,54 @@ COUNTERS: Final = ("likes", "reposts", "replies", "quotes", "views", "score")
 
 POST: Final = pl.Schema(
     {
-        "source": pl.String,
-        "id": pl.String,
+        "source": pl.String,  # network: x, bluesky, mastodon, reddit, meetup, csv, earshot
+        "id": pl.String,  # as the network writes it; at-URI for bluesky, full name for reddit
         "kind": pl.String,  # post reply repost quote comment submission event rsvp
         "title": pl.String,  # submissions and events
         "text": pl.String,  # plain text (HTML stripped), NUL and lone surrogates as U+FFFD
         "event_time": TIME,  # `created_at`, or `received_at` where the claim is absent/impossible
         "created_at": TIME,  # the source's claim
         "received_at": TIME,  # ours
-        "edited_at": TIME,
+        "edited_at": TIME,  # of the last edit; null: never edited, as far as is known
         "version": pl.Int64,  # edit number (x) | rev as integer (bluesky) | edit time in µs | 0
-        "author_id": pl.String,
+        "author_id": pl.String,  # the network's own (bluesky: the DID)
         "author_handle": pl.String,  # without @
-        "author_name": pl.String,
-        "author_bio": pl.String,
-        "author_location": pl.String,
+        "author_name": pl.String,  # shown name
+        "author_bio": pl.String,  # what they say of themselves
+        "author_location": pl.String,  # where they say they are
         "author_followers": pl.Int64,  # at post time
-        "author_verified": pl.Boolean,
-        "author_bot": pl.Boolean,
+        "author_verified": pl.Boolean,  # as the network marks it
+        "author_bot": pl.Boolean,  # as the network or its owner marks it
         "lang": pl.String,  # as the network says it, BCP 47 primary tag in lower case
         "lang_detected": pl.String,  # as we find it; null before *Understanding text*
         "reply_to": pl.String,  # id of the post this answers
         "reply_to_author": pl.String,  # id of its author
-        "reply_to_handle": pl.String,
-        "quote_of": pl.String,
-        "repost_of": pl.String,
+        "reply_to_handle": pl.String,  # their handle, without @
+        "quote_of": pl.String,  # id of the post this quotes
+        "repost_of": pl.String,  # id of the post this repeats
         "root": pl.String,  # id of the first post of the thread
         "conversation": pl.String,  # the network's conversation id, else `root`
         "channel": pl.String,  # subreddit, Meetup group, Mastodon instance
-        "permalink": pl.String,
+        "permalink": pl.String,  # address of the post on the web
         "hashtags": pl.List(pl.String),  # without #, as the network lists them, case kept
         "mentions": pl.List(pl.String),  # handles without @ (bluesky: DIDs)
         "cashtags": pl.List(pl.String),  # without $
-        "links": pl.List(LINK),
-        "media": pl.List(MEDIA),
+        "links": pl.List(LINK),  # see LINK
+        "media": pl.List(MEDIA),  # see MEDIA
         "place": pl.String,  # name
         "country": pl.String,  # ISO 3166-1 alpha-2, upper case
-        "latitude": pl.Float64,
-        "longitude": pl.Float64,
+        "latitude": pl.Float64,  # degrees north
+        "longitude": pl.Float64,  # degrees east
         "place_from": pl.String,  # provenance: post | venue | group | profile
-        "likes": pl.Int64,
-        "reposts": pl.Int64,
-        "replies": pl.Int64,
-        "quotes": pl.Int64,
-        "views": pl.Int64,
-        "score": pl.Int64,
+        "likes": pl.Int64,  # as last seen
+        "reposts": pl.Int64,  # as last seen
+        "replies": pl.Int64,  # as last seen; Reddit's comments too
+        "quotes": pl.Int64,  # as last seen
+        "views": pl.Int64,  # as last seen
+        "score": pl.Int64,  # Reddit's points, or the people an RSVP of Meetup brings, as last seen
         "counters_at": TIME,  # when the counters were seen
         "visibility": pl.String,  # public | unlisted
-        "sensitive": pl.Boolean,
+        "sensitive": pl.Boolean,  # marked so by its author or the network
         "client": pl.String,  # program it was written with
         "offset": pl.Int64,  # raw reference: place of the record in the log
     }
@@ -127,11 +127,11 @@ EVENT_KINDS: Final = (
 
 EVENT: Final = pl.Schema(
     {
-        "source": pl.String,
+        "source": pl.String,  # network that is meant
         "kind": pl.String,  # one of EVENT_KINDS
         "id": pl.String,  # the post, or null when the whole author is meant
-        "author_id": pl.String,
-        "version": pl.Int64,  # as in POST; for `sync` the new rev, for geo_scrub the last status id
+        "author_id": pl.String,  # who wrote it, or who is meant
+        "version": pl.Int64,  # of a post; of `sync` the new rev, of geo_scrub the last status id
         "at": TIME,  # the source's claim of when
         "profile": pl.Struct(
             {
@@ -148,13 +148,13 @@ EVENT: Final = pl.Schema(
 
 INTERACTION: Final = pl.Schema(
     {
-        "source": pl.String,
+        "source": pl.String,  # network
         "key": pl.String,  # identity, e.g. at://did/app.bsky.feed.like/rkey
         "kind": pl.String,  # like | repost | follow | quote | other
-        "actor": pl.String,
-        "object": pl.String,  # id of the post (like, repost) or of the author (follow); null: removal
+        "actor": pl.String,  # id of who did it
+        "object": pl.String,  # id of post (like, repost) or author (follow); null: removal
         "removed": pl.Boolean,  # an unlike, unfollow, undone repost
-        "at": TIME,
+        "at": TIME,  # the source's claim of when
     }
 )
 """What a person did to a post or person without writing one. A set by (`source`, `key`)."""
@@ -166,7 +166,7 @@ OBSERVATION: Final = pl.Schema(
         "minute": TIME,  # minute in which the counters were seen (of `received_at`)
         "seen_at": TIME,  # the newest of a minute wins; the newest of all is the post's counters
         "base": pl.Boolean,  # first sight of an embedded post: sets the base, scores nothing
-        **{c: pl.Int64 for c in COUNTERS},
+        **dict.fromkeys(COUNTERS, pl.Int64),
     }
 )
 """Counters with the time seen; within a minute the newest wins. Key: source, id, minute."""
@@ -203,10 +203,10 @@ OUTCOME: Final = pl.Schema({"record": pl.UInt32, "class": pl.String, "reason": p
 COUNT: Final = pl.Schema(
     {
         "minute": TIME,  # of `received_at`
-        "source": pl.String,
+        "source": pl.String,  # network
         "rule": pl.Int64,  # 0: the flow itself
         "name": pl.String,  # a flow class, a mark, embedded_new, embedded_seen, expired
-        "n": pl.Int64,
+        "n": pl.Int64,  # how many
     }
 )
 """Flow counters, to be added to what is there."""
@@ -219,13 +219,13 @@ QUARANTINE: Final = pl.Schema({**RECORD, "reason": pl.String})
 
 GAP: Final = pl.Schema(
     {
-        "source": pl.String,
-        "connection": pl.String,
+        "source": pl.String,  # network
+        "connection": pl.String,  # which configured collector
         "rule": pl.Int64,  # 0: the whole source
-        "since": TIME,
-        "until": TIME,
+        "since": TIME,  # when it began
+        "until": TIME,  # when it ended
         "reason": pl.String,  # disconnect rate_limit clamped_cursor crash quarantine log_full slow
-        "detail": pl.String,
+        "detail": pl.String,  # one sentence for people
     }
 )
 """A span in which a source may have lost posts."""
@@ -251,20 +251,20 @@ VARIANTS: Final = ("all", "once", "clean")
 
 WINDOW: Final = pl.Schema(
     {
-        "start": TIME,
+        "start": TIME,  # start of the window, in event time
         "width": pl.Int64,  # seconds: 60, 300, 3600, 86400
         "source": pl.String,  # "*": all sources
         "rule": pl.Int64,  # 0: no rule
-        "variant": pl.String,
-        "facet": pl.String,
-        "value": pl.String,
-        "posts": pl.Int64,
+        "variant": pl.String,  # one of VARIANTS
+        "facet": pl.String,  # one of FACETS
+        "value": pl.String,  # the facet's value
+        "posts": pl.Int64,  # posts with the value
         "authors": pl.Int64,  # distinct
         "score": pl.Int64,  # thousandths
-        "negative": pl.Int64,
-        "neutral": pl.Int64,
-        "positive": pl.Int64,
-        "analysed": pl.Int64,
+        "negative": pl.Int64,  # posts of this sentiment, of those analysed
+        "neutral": pl.Int64,  # the same
+        "positive": pl.Int64,  # the same
+        "analysed": pl.Int64,  # posts whose sentiment is known
     }
 )
 """Absolute values. Order everywhere: posts, then authors (both falling), then the value's bytes."""
@@ -293,7 +293,7 @@ STATE: Final = pl.Schema(
         "offset": pl.Int64,
         "event_time": TIME,
         "author_id": pl.String,
-        **{c: pl.Int64 for c in COUNTERS},
+        **dict.fromkeys(COUNTERS, pl.Int64),
         "counters_at": TIME,
         "copy": pl.Boolean,
         "late": pl.Boolean,

@@ -1,1 +1,1 @@
-"""The pure flow: decode ▸ dedupe ▸ annotate ▸ match ▸ enrich ▸ window, each a function of frames."""
+"""The pure flow: decode ▸ dedupe ▸ annotate ▸ match ▸ enrich ▸ window, all over frames."""

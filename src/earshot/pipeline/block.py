@@ -6,13 +6,14 @@ if counted at once beyond: the order of merging never shows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from earshot.model.hashing import Array
 from earshot.pipeline.hashes import I64, U8, U32, U64, number
 from earshot.pipeline.sketch import EXACT, REGISTERS, add, unite
 
@@ -72,7 +73,7 @@ def none(windows: int = 0) -> Blocks:
     )
 
 
-def merge(blocks: Blocks, into: NDArray[Any] | None = None, windows: int = 1) -> Blocks:
+def merge(blocks: Blocks, into: Array | None = None, windows: int = 1) -> Blocks:
     """Merge windows: window g becomes part of window `into[g]` of the result.
 
     Args:
@@ -87,7 +88,7 @@ def merge(blocks: Blocks, into: NDArray[Any] | None = None, windows: int = 1) ->
         order, places, blocks.value, blocks.counts, blocks.pair_end, blocks.pair, blocks.sketch,
         blocks.registers, blocks.authors, windows,
     )  # fmt: skip
-    return _replace(blocks, parts)
+    return _with_rows(blocks, parts)
 
 
 def join(parts: Sequence[Blocks]) -> Blocks:
@@ -96,7 +97,7 @@ def join(parts: Sequence[Blocks]) -> Blocks:
         return parts[0]
     if not parts:
         return none()
-    many: dict[str, NDArray[Any]] = {}
+    many: dict[str, Array] = {}
     for name in ("row_end", "pair_end", "text_end"):
         many[name] = _chain([getattr(part, name) for part in parts])
     for name in ("counts", "registers", "facet", "key", "text"):
@@ -126,15 +127,17 @@ def pick(blocks: Blocks, keep: NDArray[np.bool_]) -> Blocks:
     order = np.flatnonzero(keep)
     pair_end, pair = _take_pairs(order, blocks.pair_end, blocks.pair)
     row_end = np.concatenate([[0], np.cumsum(keep)])[blocks.row_end].astype(np.int64)
-    return _replace(
+    return _with_rows(
         blocks,
         (row_end, blocks.value[order], blocks.counts[order], pair_end, pair,
          blocks.sketch[order], blocks.registers),
     )  # fmt: skip
 
 
-def _replace(blocks: Blocks, parts: tuple[NDArray[Any], ...]) -> Blocks:
-    return Blocks(*parts, blocks.facet, blocks.key, blocks.text_end, blocks.text, blocks.authors)
+def _with_rows(blocks: Blocks, parts: tuple[Array, ...]) -> Blocks:
+    """Other rows over the same vocabulary and authors."""
+    names = ("row_end", "value", "counts", "pair_end", "pair", "sketch", "registers")
+    return replace(blocks, **dict(zip(names, parts, strict=True)))
 
 
 def _chain(ends: list[I64]) -> I64:
@@ -143,7 +146,7 @@ def _chain(ends: list[I64]) -> I64:
     return np.cumsum(sizes)
 
 
-def _shifted(numbers: list[NDArray[Any]], sizes: list[int]) -> NDArray[Any]:
+def _shifted(numbers: list[Array], sizes: list[int]) -> Array:
     """Numbers into tables that lie behind each other; what is below 0 stays."""
     out, base = [], 0
     for part, size in zip(numbers, sizes, strict=True):
@@ -224,14 +227,14 @@ def _order(places: I64, value: U32, windows: int, values: int) -> I64:
             by_value[at[value[r]]] = r
             at[value[r]] += 1
     at = np.zeros(windows + 1, np.int64)
-    for r in by_value:
-        at[places[r] + 1] += 1
+    for row in by_value:
+        at[places[row] + 1] += 1
     for w in range(windows):
         at[w + 1] += at[w]
     out = np.empty(n, np.int64)
-    for r in by_value:
-        out[at[places[r]]] = r
-        at[places[r]] += 1
+    for row in by_value:
+        out[at[places[row]]] = row
+        at[places[row]] += 1
     return out
 
 
@@ -248,7 +251,7 @@ def _run_end(order: I64, i: int, places: I64, value: U32) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _sizes(order: I64, places: I64, value: U32, pair_end: I64, sketch: Any) -> tuple[int, int]:
+def _sizes(order: I64, places: I64, value: U32, pair_end: I64, sketch: Array) -> tuple[int, int]:
     """Bounds of what merging needs: sketches in all, pairs of one row."""
     sketches, most, i = 0, 0, 0
     while i < len(order):
@@ -288,9 +291,9 @@ def note_authors(registers: U8, pairs: U32, authors: U64) -> None:
 
 @njit(cache=True, nogil=True)
 def _merge(  # noqa: PLR0913, PLR0917 - the columns of Blocks
-    order: I64, places: I64, value: U32, counts: I64, pair_end: I64, pair: U32, sketch: Any,
+    order: I64, places: I64, value: U32, counts: I64, pair_end: I64, pair: U32, sketch: Array,
     registers: U8, authors: U64, windows: int,
-) -> Any:  # fmt: skip
+) -> tuple[Array, ...]:  # fmt: skip
     sketches, most = _sizes(order, places, value, pair_end, sketch)
     n = len(order)
     row_end = np.zeros(windows + 1, np.int64)

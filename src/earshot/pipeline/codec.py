@@ -6,7 +6,7 @@ number, 0 where all are 0), facet codes (u8), the columns (lengths of texts, the
 scores in zigzag form, pairs of a row, row of a sketch, the pairs), authors (u64), registers, text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ import zstandard
 from numba import njit
 
 from earshot.errors import FormatError
-from earshot.model.hashing import HASH_VERSION, hash_strings, strings
+from earshot.model.hashing import HASH_VERSION, Array, hash_strings, strings
 from earshot.pipeline.block import Blocks, none, tidy
 from earshot.pipeline.hashes import FACET_CODES, I64, U8, U32, U64, value_keys
 from earshot.pipeline.sketch import REGISTERS
@@ -26,6 +26,11 @@ WORTH: Final = 160
 """Bodies of fewer bytes stay plain: compression would cost more than it saves."""
 _HEAD: Final = 28
 _COLUMNS: Final = 8
+PAIRS, AUTHORS = 7, 8
+"""Places of the last column, and of what comes behind the columns."""
+
+Scalar = Any
+"""A number as a kernel computes it."""
 
 
 def encode(blocks: Blocks) -> list[bytes]:
@@ -37,7 +42,7 @@ def encode(blocks: Blocks) -> list[bytes]:
     )  # fmt: skip
     press = zstandard.ZstdCompressor(level=LEVEL).compress
     plain, zstd = bytes([VERSION, PLAIN]), bytes([VERSION, ZSTD])
-    view, places, out = memoryview(data), ends.tolist(), []
+    view, places, out = memoryview(data.data), ends.tolist(), []
     for window, size in enumerate(sizes.tolist()):
         body = view[places[window] : places[window + 1]]
         if not size:
@@ -57,7 +62,8 @@ def decode(blobs: Sequence[bytes], *, facet: str | None = None) -> Blocks:
     """
     if not blobs:
         return none()
-    bodies = [_body(blob) for blob in blobs]
+    expand = zstandard.ZstdDecompressor().decompress
+    bodies = [_body(blob, expand) for blob in blobs]
     ends = np.zeros(len(bodies) + 1, np.int64)
     np.cumsum([len(body) for body in bodies], out=ends[1:])
     data = np.frombuffer(b"".join(bodies) or b"\0", np.uint8)
@@ -74,7 +80,7 @@ def decode(blobs: Sequence[bytes], *, facet: str | None = None) -> Blocks:
     )  # fmt: skip
 
 
-def _body(blob: bytes) -> bytes:
+def _body(blob: bytes, expand: Callable[[bytes], bytes]) -> bytes:
     if not blob:
         return b""
     if blob[0] != VERSION:
@@ -83,7 +89,7 @@ def _body(blob: bytes) -> bytes:
     if blob[1] == PLAIN:
         return blob[2:]
     try:
-        return zstandard.ZstdDecompressor().decompress(blob[2:])
+        return expand(blob[2:])
     except zstandard.ZstdError as e:
         msg = f"a window of {len(blob)} bytes is damaged: {e}"
         raise FormatError(msg, hint="make the windows again from their posts") from e
@@ -130,11 +136,11 @@ def _zigzag(number: int) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def _unzigzag(number: np.uint64) -> int:
-    return np.int64(number >> np.uint64(1)) ^ -np.int64(number & np.uint64(1))
+    return int(np.int64(number >> np.uint64(1)) ^ -np.int64(number & np.uint64(1)))
 
 
 @njit(cache=True, nogil=True)
-def _local_authors(pair: U32, mark: Any) -> U32:
+def _local_authors(pair: U32, mark: Array) -> U32:
     """Authors of these pairs, ascending; `mark` gets the place of each."""
     found = np.empty(len(pair), np.uint32)
     n = 0
@@ -152,8 +158,8 @@ def _local_authors(pair: U32, mark: Any) -> U32:
 
 @njit(cache=True, nogil=True)
 def _columns(  # noqa: PLR0913, PLR0917 - the columns of Blocks
-    first: int, last: int, value: U32, counts: I64, pair_end: I64, pair: U32, sketch: Any,
-    text_end: I64, mark: Any,
+    first: int, last: int, value: U32, counts: I64, pair_end: I64, pair: U32, sketch: Array,
+    text_end: I64, mark: Array,
 ) -> tuple[U64, U64, U64]:  # fmt: skip
     """Numbers to write: 6 columns of one a row, then rows of sketches, then pairs."""
     rows = last - first
@@ -187,7 +193,7 @@ def _bound(row_end: I64, value: U32, pairs: int, sketches: int, text_end: I64) -
 
 @njit(cache=True, nogil=True)
 def _write(  # noqa: PLR0913, PLR0917 - the columns of Blocks
-    row_end: I64, value: U32, counts: I64, pair_end: I64, pair: U32, sketch: Any, registers: U8,
+    row_end: I64, value: U32, counts: I64, pair_end: I64, pair: U32, sketch: Array, registers: U8,
     facet: U8, text_end: I64, text: U8, authors: U64,
 ) -> tuple[U8, I64]:  # fmt: skip
     out = np.empty(_bound(row_end, value, len(pair), len(registers), text_end), np.uint8)
@@ -229,19 +235,39 @@ def _write(  # noqa: PLR0913, PLR0917 - the columns of Blocks
 
 
 @njit(cache=True, nogil=True)
-def _totals(data: U8, ends: I64, wanted: int) -> I64:
-    """Rows, authors, pairs, sketches and bytes of text that reading will give at most."""
+def _int(data: U8, at: Scalar, width: Scalar) -> Scalar:
+    return np.int64(_get(data, at, width))
+
+
+@njit(cache=True, nogil=True)
+def _totals(data: U8, ends: I64) -> I64:
+    """Rows, authors, pairs, sketches and bytes of text in all bodies."""
     sums = np.zeros(5, np.int64)
     for w in range(len(ends) - 1):
         if ends[w] < ends[w + 1]:
             for k in range(5):
-                sums[k] += np.int64(_get(data, ends[w] + 4 * k, 4))
+                sums[k] += _int(data, ends[w] + 4 * k, 4)
     return sums
 
 
 @njit(cache=True, nogil=True)
-def _read(data: U8, ends: I64, wanted: int) -> Any:
-    sums = _totals(data, ends, wanted)
+def _layout(data: U8, head: Scalar) -> tuple[I64, I64]:
+    """Widths of the columns, and where they, authors, registers and text begin."""
+    width, at = np.empty(_COLUMNS, np.int64), np.empty(_COLUMNS + 3, np.int64)
+    rows, pairs = _int(data, head, 4), _int(data, head + 8, 4)
+    sketches = _int(data, head + 12, 4)
+    at[0] = head + _HEAD + rows
+    for c in range(_COLUMNS):
+        width[c] = data[head + 20 + c]
+        at[c + 1] = at[c] + width[c] * (rows if c < 6 else (sketches if c == 6 else pairs))
+    at[AUTHORS + 1] = at[AUTHORS] + 8 * _int(data, head + 4, 4)
+    at[AUTHORS + 2] = at[AUTHORS + 1] + sketches * 2 * REGISTERS
+    return width, at
+
+
+@njit(cache=True, nogil=True)
+def _read(data: U8, ends: I64, wanted: int) -> tuple[Array, ...]:
+    sums = _totals(data, ends)
     row_end = np.zeros(len(ends), np.int64)
     facet, counts = np.empty(sums[0], np.uint8), np.empty((sums[0], 4), np.int64)
     pair_end, pair = np.zeros(sums[0] + 1, np.int64), np.empty(sums[2], np.uint32)
@@ -249,56 +275,45 @@ def _read(data: U8, ends: I64, wanted: int) -> Any:
     registers = np.empty((sums[3], 2, REGISTERS), np.uint8)
     text_end, text = np.zeros(sums[0] + 1, np.int64), np.empty(sums[4], np.uint8)
     authors = np.empty(sums[1], np.uint64)
-    row, base, made = 0, 0, 0
-    column = np.zeros(_COLUMNS + 1, np.int64)
+    row, base, made = np.int64(0), np.int64(0), np.int64(0)
     for w in range(len(ends) - 1):
         head = ends[w]
-        if head < ends[w + 1]:
-            rows, here = np.int64(_get(data, head, 4)), np.int64(_get(data, head + 4, 4))
-            pairs = np.int64(_get(data, head + 8, 4))
-            sketches = np.int64(_get(data, head + 12, 4))
-            width = data[head + 20 : head + _HEAD]
-            column[0] = head + _HEAD + rows
-            for c in range(_COLUMNS):
-                size = rows if c < 6 else (sketches if c == 6 else pairs)
-                column[c + 1] = column[c] + size * width[c]
-            at_authors = column[_COLUMNS]
-            at_registers = at_authors + 8 * here
-            at_text = at_registers + sketches * 2 * REGISTERS
-            p, s = 0, 0
-            for k in range(rows):
-                length = np.int64(_get(data, column[0] + k * width[0], width[0]))
-                n = np.int64(_get(data, column[5] + k * width[5], width[5]))
-                sketched = (
-                    s < sketches and np.int64(_get(data, column[6] + s * width[6], width[6])) == k
-                )
-                code = data[head + _HEAD + k]
-                if wanted < 0 or code == wanted:
-                    facet[row] = code
-                    for c in range(4):
-                        got = _get(data, column[1 + c] + k * width[1 + c], width[1 + c])
-                        counts[row, c] = np.int64(got) if c < 2 else _unzigzag(got)
-                    q = pair_end[row]
-                    for x in range(n):
-                        got = _get(data, column[7] + (p + x) * width[7], width[7])
-                        pair[q + x] = np.uint32(got) + np.uint32(2 * base)
-                    pair_end[row + 1] = q + n
-                    if sketched:
-                        place = at_registers + s * 2 * REGISTERS
-                        registers[made, 0] = data[place : place + REGISTERS]
-                        registers[made, 1] = data[place + REGISTERS : place + 2 * REGISTERS]
-                        sketch[row] = made
-                        made += 1
-                    t = text_end[row]
-                    text[t : t + length] = data[at_text : at_text + length]
-                    text_end[row + 1] = t + length
-                    row += 1
-                p += n
-                s += int(sketched)
-                at_text += length
-            for k in range(here):
-                authors[base + k] = _get(data, at_authors + 8 * k, 8)
-            base += here
+        if head == ends[w + 1]:
+            row_end[w + 1] = row
+            continue
+        width, at = _layout(data, head)
+        sketches = _int(data, head + 12, 4)
+        pairs_at, text_at, s = at[PAIRS], at[AUTHORS + 2], np.int64(0)
+        for k in range(_int(data, head, 4)):
+            length = _int(data, at[0] + k * width[0], width[0])
+            n = _int(data, at[5] + k * width[5], width[5])
+            sketched = s < sketches and _int(data, at[6] + s * width[6], width[6]) == k
+            code = data[head + _HEAD + k]
+            if wanted < 0 or code == wanted:
+                facet[row] = code
+                for c in range(4):
+                    got = _get(data, at[1 + c] + k * width[1 + c], width[1 + c])
+                    counts[row, c] = np.int64(got) if c < 2 else _unzigzag(got)
+                q = pair_end[row]
+                for x in range(n):
+                    author = _get(data, pairs_at + x * width[PAIRS], width[PAIRS])
+                    pair[q + x] = np.uint32(author) + np.uint32(2 * base)
+                pair_end[row + 1] = q + n
+                if sketched:
+                    place = at[AUTHORS + 1] + s * 2 * REGISTERS
+                    registers[made, 0] = data[place : place + REGISTERS]
+                    registers[made, 1] = data[place + REGISTERS : place + 2 * REGISTERS]
+                    sketch[row] = made
+                    made += 1
+                text_end[row + 1] = text_end[row] + length
+                text[text_end[row] : text_end[row + 1]] = data[text_at : text_at + length]
+                row += 1
+            pairs_at += n * width[PAIRS]
+            s += np.int64(sketched)
+            text_at += length
+        for k in range(_int(data, head + 4, 4)):
+            authors[base] = _get(data, at[AUTHORS] + 8 * k, 8)
+            base += 1
         row_end[w + 1] = row
     return (
         row_end, facet[:row], counts[:row], pair_end[: row + 1], pair[: pair_end[row]],

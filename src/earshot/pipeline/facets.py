@@ -12,13 +12,13 @@ and merging gives the same text. Per post a value counts once. The facets:
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numba import njit
 
-from earshot.model.hashing import buffers, strings
+from earshot.model.hashing import Array, buffers, strings
 from earshot.model.schema import STORED
 from earshot.model.tokens import BIGRAM, EMOJI, WORD, Tokens
 from earshot.pipeline.hashes import (
@@ -69,19 +69,12 @@ class Facets:
     """Value v is `text[text_end[v]:text_end[v + 1]]`."""
 
 
-def document(posts: pl.DataFrame) -> pl.Series:
-    """The text whose tokens a post has: title and text."""
-    return posts.select(
-        pl.concat_str("title", "text", separator="\n", ignore_nulls=True)
-    ).to_series()
-
-
 def facets(posts: pl.DataFrame, tokens: Tokens) -> Facets:
     """Find the values of every facet of these posts.
 
     Args:
         posts: Rows with the columns `NEEDED`; all of them count.
-        tokens: Of `document(posts)`, with the index form.
+        tokens: Of `model.document.document(posts)`, with the index form.
     """
     listed = _listed(posts)
     codes = listed["facet"].to_numpy()
@@ -155,7 +148,7 @@ def _acting(posts: pl.DataFrame) -> U64:
     return stop_words().acting(posts.select(pl.coalesce("lang", "lang_detected")).to_series())
 
 
-def _words(tokens: Tokens) -> tuple[_Words, Any]:
+def _words(tokens: Tokens) -> tuple[_Words, Array]:
     """The distinct words, and for each token the number of its word (-1: it is none)."""
     kind = tokens.kind
     at = np.flatnonzero((kind == WORD) | (kind == EMOJI) | (kind == BIGRAM))
@@ -172,7 +165,7 @@ def _words(tokens: Tokens) -> tuple[_Words, Any]:
     return _Words(hashes, text, silent), word_of
 
 
-def _wordless(text: pl.Series, kind: U8) -> Any:
+def _wordless(text: pl.Series, kind: U8) -> Array:
     frame = pl.DataFrame({"text": text, "kind": kind})
     size, is_word = pl.col("text").str.len_chars(), pl.col("kind") == WORD
     number_only = pl.col("text").str.contains(r"^[\p{N}_']+$")
@@ -198,7 +191,7 @@ def _by_facet(facet: U8) -> tuple[U32, I64]:
 def _spans(first: I64, ends: I64, post: U32, offsets: I64, data: U8) -> I64:
     """Where in the index form the tokens `first` (ascending) stand: start and end of each."""
     out = np.empty((len(first), 2), np.int64)
-    row, place, at = -1, 0, 0
+    row, place, at = np.int64(-1), np.int64(0), np.int64(0)
     for i in range(len(first)):
         if post[first[i]] != row:
             row = np.int64(post[first[i]])
@@ -229,7 +222,7 @@ def _packed(spans: I64, data: U8) -> tuple[I64, U8]:
 
 @njit(cache=True, nogil=True)
 def _pairs(  # noqa: PLR0913, PLR0917 - the two kinds of facets, side by side
-    post: U32, listed: U32, ends: I64, word_of: Any, rank: U32, silent: U64, acting: U64,
+    post: U32, listed: U32, ends: I64, word_of: Array, rank: U32, silent: U64, acting: U64,
     values: int,
 ) -> tuple[I64, U32]:  # fmt: skip
     """Values of each post, each once, in order of post."""

@@ -84,6 +84,8 @@ class Flowed:
     """`class` of each record, one of FLOW_CLASSES."""
     embedded: Mapping[str, int]
     """embedded_new, embedded_seen."""
+    embedded_in: pl.DataFrame
+    """`record`, `name`: each embedded post, as `embedded` counts it."""
 
 
 def prepare(records: pl.DataFrame) -> Prepared:
@@ -130,6 +132,7 @@ def run(prepared: Prepared, state: State, compiled: CompiledRules, options: Flow
         hits=hits,
         classes=deduped.classes,
         embedded=dict(deduped.embedded["name"].value_counts().iter_rows()),
+        embedded_in=deduped.embedded,
     )
 
 

@@ -1,13 +1,13 @@
 """What a page shows of windows: their rows, and the values that lead, with their ranks."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numba import njit
 
-from earshot.model.hashing import strings
+from earshot.model.hashing import Array, strings
 from earshot.model.schema import FACETS, VARIANTS, WINDOW
 from earshot.pipeline.block import Blocks, join, merge, pick
 from earshot.pipeline.hashes import FACET_CODES, I64, U8, U32
@@ -47,9 +47,11 @@ def rows(windows: Windows, *, width: int, variant: str = "all") -> pl.DataFrame:
             width=pl.lit(width, pl.Int64), variant=pl.lit(variant),
             negative=nothing, neutral=nothing, positive=nothing, analysed=nothing,
         )
-        .with_columns(pl.col("facet").replace_strict(dict(enumerate(FACETS)), return_dtype=pl.String))
+        .with_columns(
+            pl.col("facet").replace_strict(dict(enumerate(FACETS)), return_dtype=pl.String)
+        )
         .select(WINDOW.names())
-        .cast(dict(WINDOW))
+        .match_to_schema(WINDOW, integer_cast="upcast")
     )  # fmt: skip
 
 
@@ -67,11 +69,15 @@ def top(
     sums = np.bincount(
         whole.value[of_facet], weights=posts[of_facet], minlength=len(whole.facet)
     ).astype(np.int64)
-    least = max(1, int(np.partition(sums, -limit)[-limit])) if len(sums) > limit > 0 else 1
-    leading = merge(pick(whole, of_facet & (sums >= least)[whole.value]))
+    last = int(np.partition(sums, -limit)[-limit]) if len(sums) > limit > 0 else 1
+    leading = merge(pick(whole, of_facet & (sums >= max(1, last))[whole.value]))
     counted = _counted(leading, variant).filter(pl.col("posts") > 0)
     ranked = counted.sort(*ORDER, descending=[True, True, False]).head(limit)
-    return ranked.with_row_index("rank", offset=1).select(TOP.names()).cast(dict(TOP))
+    return (
+        ranked.with_row_index("rank", offset=1)
+        .select(TOP.names())
+        .match_to_schema(TOP, integer_cast="upcast")
+    )
 
 
 def totals(blocks: Blocks) -> pl.DataFrame:
@@ -126,7 +132,7 @@ def _counted(blocks: Blocks, variant: str) -> pl.DataFrame:
 
 
 @njit(cache=True, nogil=True)
-def _authors(pair_end: I64, pair: U32, sketch: Any, registers: U8, once: int) -> I64:
+def _authors(pair_end: I64, pair: U32, sketch: Array, registers: U8, once: int) -> I64:
     """Distinct authors of each row, all or those with a post that is no copy."""
     out = np.empty(len(sketch), np.int64)
     for r in range(len(sketch)):

@@ -10,6 +10,7 @@ from earshot.pipeline.keys import key
 from earshot.pipeline.sights import ALWAYS
 
 _WON: Final = pl.Schema({"key": pl.String, "row": pl.Int64})
+_CONTENT: Final = ("key", "version", "received_at", "offset", "text_hash")
 _ORDER: Final = ("key", "version", "received_at", "offset", "row")
 
 
@@ -30,30 +31,32 @@ def winners(rows: pl.DataFrame, state: State) -> pl.DataFrame:
     if not rows["often"].any():
         return empty(_WON)
     many = rows.filter(pl.col("often") & pl.col("dead").is_null())
-    columns = ("key", "version", "received_at", "offset", "text_hash", "row", "record")
-    had = (
-        state.posts.filter(~pl.col("tombstone"))
-        .with_columns(
-            pl.col("version").fill_null(0),
-            key=key(),
-            row=pl.lit(ALWAYS, pl.Int64),
-            record=pl.lit(ALWAYS, pl.Int64),
-        )
-        .join(many, on="key", how="semi")
-        .select(columns)
-    )
-    now = many.select(columns).cast({"row": pl.Int64, "record": pl.Int64})
-    consumed = many.filter("unique").select(
-        "key", at=pl.col("record").cast(pl.Int64), upto="version"
-    )
+    at = pl.col("record").cast(pl.Int64)
+    now = many.lazy().select(*_CONTENT, row=pl.col("row").cast(pl.Int64), record=at)
+    consumed = many.lazy().filter("unique").select("key", at=at, upto="version")
     replaced = (pl.col("record") < pl.col("at")) & (pl.col("version") <= pl.col("upto"))
-    contents = (
-        pl.concat([had, now])
-        .join(consumed, on="key", how="left")
-        .filter(~replaced.fill_null(value=False))
-        .sort(_ORDER)
-    )
     new = pl.any_horizontal(
         pl.col(c).ne_missing(pl.col(c).shift()) for c in ("key", "version", "text_hash")
     )
-    return contents.filter(new).unique("key", keep="last").select("key", "row")
+    return (
+        pl.concat([_before(many, state), now])
+        .join(consumed, on="key", how="left")
+        .filter(~replaced.fill_null(value=False))
+        .sort(_ORDER)
+        .filter(new)
+        .unique("key", keep="last")
+        .select("key", "row")
+        .collect()
+    )
+
+
+def _before(many: pl.DataFrame, state: State) -> pl.LazyFrame:
+    """What was known of the content of these posts."""
+    always = pl.lit(ALWAYS, pl.Int64)
+    return (
+        state.posts.lazy()
+        .filter(~pl.col("tombstone"))
+        .with_columns(pl.col("version").fill_null(0), key=key(), row=always, record=always)
+        .join(many.lazy().select("key"), on="key", how="semi")
+        .select(*_CONTENT, "row", "record")
+    )

@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numba import njit
 from numpy.typing import NDArray
 
+from earshot.model.document import document
+from earshot.model.hashing import Array
 from earshot.model.schema import COUNTERS, TIME
 from earshot.model.tokens import tokenize
 from earshot.pipeline.block import Blocks, join, merge, none
-from earshot.pipeline.facets import NEEDED, Facets, document, facets
+from earshot.pipeline.facets import NEEDED, Facets, facets
 from earshot.pipeline.hashes import I64, U32, author_keys
 from earshot.pipeline.score import Weights, observed_score, own_score
 from earshot.pipeline.sketch import EXACT
 
-KEYS: Final = pl.Schema({"start": TIME, "source": pl.String, "rule": pl.Int64})
+KEYS: Final = pl.Schema({"start": TIME, "source": pl.String(), "rule": pl.Int64()})
 """What a window of a given width is known by; rule 0: all posts of the source."""
 MINUTE: Final = 60
 _US: Final = 1_000_000
@@ -72,8 +74,8 @@ def window(posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights) -> Win
 
 def unobserved(posts: pl.DataFrame) -> pl.DataFrame:
     """No observations, in the columns that `window` takes; `posts` lends STORED + `rules`."""
-    more = {"minute": TIME, "base": pl.Boolean}
-    more |= {f"{when}_{c}": pl.Int64 for when in ("seen", "before") for c in COUNTERS}
+    more: dict[str, pl.DataType] = {"minute": TIME, "base": pl.Boolean()}
+    more |= {f"{when}_{c}": pl.Int64() for when in ("seen", "before") for c in COUNTERS}
     return posts.clear().with_columns(pl.lit(None, t).alias(c) for c, t in more.items())
 
 
@@ -120,33 +122,34 @@ def _of_observed(observed: pl.DataFrame, weights: Weights) -> pl.DataFrame:
 
 def _scopes(carriers: pl.DataFrame) -> tuple[I64, U32, pl.DataFrame]:
     """Windows each carrier counts in (ends and numbers), and the KEYS of all windows."""
-    flat = (
-        carriers.select("minute", "source", rule=pl.concat_list(pl.lit(0, pl.Int64), "rules"))
-        .with_row_index("carrier")
-        .with_columns(sizes=pl.col("rule").list.len())
-    )
+    rules = carriers["rules"]
+    sizes = rules.list.len().to_numpy().astype(np.int64) + 1
     ends = np.zeros(carriers.height + 1, np.int64)
-    np.cumsum(flat["sizes"].to_numpy(), out=ends[1:])
-    flat = flat.explode("rule")
-    rules, rule = np.unique(flat["rule"].to_numpy(), return_inverse=True)
-    sources = flat["source"].unique().sort()
-    source = flat["source"].replace_strict(sources, np.arange(len(sources)), return_dtype=pl.Int64)
-    minute = flat["minute"].to_numpy()
-    code = (minute * len(sources) + source.to_numpy()) * len(rules) + rule
-    known, scope = np.unique(code, return_inverse=True)
-    at, rest = np.divmod(known, len(sources) * len(rules))
+    np.cumsum(sizes, out=ends[1:])
+    rule = np.zeros(ends[-1], np.int64)
+    behind = np.ones(ends[-1], np.bool_)
+    behind[ends[:-1]] = False  # the first scope of each carrier is rule 0
+    rule[behind] = rules.filter(pl.Series(sizes > 1)).explode().to_numpy()
+    known_rules, rule = np.unique(rule, return_inverse=True)
+    sources = carriers["source"].unique().sort()
+    source = carriers["source"].cast(pl.Enum(sources)).to_physical().to_numpy().astype(np.int64)
+    place = carriers["minute"].to_numpy() * len(sources) + source
+    known, scope = np.unique(
+        np.repeat(place, sizes) * len(known_rules) + rule, return_inverse=True
+    )
+    at, rest = np.divmod(known, len(sources) * len(known_rules))
     keys = pl.DataFrame(
         {
             "start": pl.Series(at * MINUTE * _US).cast(TIME),
-            "source": sources.gather(rest // len(rules)),
-            "rule": rules[rest % len(rules)],
+            "source": sources.gather(rest // len(known_rules)),
+            "rule": known_rules[rest % len(known_rules)],
         },
         schema=KEYS,
     )
     return ends, scope.astype(np.uint32), keys
 
 
-def _blocks(parts: tuple[NDArray[Any], ...], found: Facets, authors: NDArray[np.uint64]) -> Blocks:
+def _blocks(parts: tuple[Array, ...], found: Facets, authors: NDArray[np.uint64]) -> Blocks:
     row_end, value, counted, pair_end, pair = parts
     return Blocks(
         row_end, value, counted, pair_end, pair,
@@ -165,7 +168,9 @@ def _sketched(blocks: Blocks) -> Blocks:
 
 
 @njit(cache=True, nogil=True)
-def _entries(order: I64, pair_end: I64, value: U32, scope_end: I64, scope: U32) -> Any:
+def _entries(
+    order: I64, pair_end: I64, value: U32, scope_end: I64, scope: U32
+) -> tuple[Array, ...]:
     """(window, value, carrier) of all that counts, in order of author."""
     total = 0
     for c in order:
@@ -182,7 +187,7 @@ def _entries(order: I64, pair_end: I64, value: U32, scope_end: I64, scope: U32) 
 
 
 @njit(cache=True, nogil=True)
-def _by_value(where: U32, what: Any, values: int) -> Any:
+def _by_value(where: U32, what: Array, values: int) -> tuple[Array, ...]:
     at = np.zeros(values + 1, np.int64)
     for e in what:
         at[np.int64(e >> np.uint64(32)) + 1] += 1
@@ -190,14 +195,14 @@ def _by_value(where: U32, what: Any, values: int) -> Any:
         at[v + 1] += at[v]
     out_where, out_what = np.empty_like(where), np.empty_like(what)
     for i in range(len(what)):
-        v = np.int64(what[i] >> np.uint64(32))
-        out_where[at[v]], out_what[at[v]] = where[i], what[i]
-        at[v] += 1
+        place = at[np.int64(what[i] >> np.uint64(32))]
+        out_where[place], out_what[place] = where[i], what[i]
+        at[np.int64(what[i] >> np.uint64(32))] += 1
     return out_where, out_what
 
 
 @njit(cache=True, nogil=True)
-def _by_window(where: U32, what: Any, windows: int) -> Any:
+def _by_window(where: U32, what: Array, windows: int) -> tuple[Array, ...]:
     at = np.zeros(windows + 1, np.int64)
     for w in where:
         at[w + 1] += 1
@@ -213,9 +218,9 @@ def _by_window(where: U32, what: Any, windows: int) -> Any:
 
 @njit(cache=True, nogil=True)
 def _aggregate(  # noqa: PLR0913, PLR0917 - facets, scopes and what carriers bring, in columns
-    order: I64, pair_end: I64, value: U32, scope_end: I64, scope: U32, rank: U32, once: Any,
-    is_post: Any, score: I64, windows: int, values: int,
-) -> Any:  # fmt: skip
+    order: I64, pair_end: I64, value: U32, scope_end: I64, scope: U32, rank: U32, once: Array,
+    is_post: Array, score: I64, windows: int, values: int,
+) -> tuple[Array, ...]:  # fmt: skip
     """Rows and their authors: entries in order of author, then stably by value, by window."""
     where, what = _entries(order, pair_end, value, scope_end, scope)
     where, what = _by_value(where, what, values)

@@ -4,7 +4,7 @@ The engine is the only writer. Readers open with `writable=False` and see whole 
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, cast
 
@@ -57,10 +57,16 @@ class Store(Protocol):
         """What is known of these keys; cheap for keys that are new (a filter in memory)."""
 
     def known_texts(self, hashes: pl.Series) -> pl.Series:
-        """Those of these text hashes (UInt64) that a stored, consumed post has, or had."""
+        """Those of these text hashes (UInt64) that some `Changes.texts` told of; see `retire`."""
 
     def commit(
-        self, changes: Changes, *, offset: int, at: dt.datetime, gaps: pl.DataFrame | None = None
+        self,
+        changes: Changes,
+        *,
+        offset: int,
+        at: dt.datetime,
+        gaps: pl.DataFrame | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         """Apply a batch, note `offset`, and append to the change feed, in one transaction.
 
@@ -71,21 +77,25 @@ class Store(Protocol):
             offset: The next record the engine will read.
             at: Now, for the change feed.
             gaps: GAP with a leading `seq` (Int64): new rows of the log's ledger; upserted by `seq`.
+            notes: Small facts, as of `note`, that are true exactly when this batch is in.
         """
 
     def put_windows(
         self, blocks: Sequence[WindowBlock], *, clean: pl.DataFrame, at: dt.datetime
     ) -> None:
-        """Replace blocks and take the DIRTY rows `clean` off the list, in one transaction, with a
-        `windows` change for what a page looks at (the start and width of each minute).
+        """Replace blocks and take the DIRTY rows `clean` off the list, in one transaction.
+
+        With a `windows` change for what a page looks at (the start and width of each minute).
         """
 
     def dirty(self) -> pl.DataFrame:
         """DIRTY rows not yet cleaned, in order of minute; frozen minutes are never among them."""
 
     def retire(self, *, before: dt.datetime, max_bytes: int, at: dt.datetime) -> Retention:
-        """Remove posts with `received_at` < `before`, then the oldest while larger than
-        `max_bytes`; count them as `expired`; drop what belongs to them; keep tombstones.
+        """Remove posts with `received_at` < `before`, then the oldest while above `max_bytes`.
+
+        Counts them as `expired`; drops what belongs to them, and texts told of before `before`;
+        keeps tombstones.
         """
 
     def note(self, key: str, value: str) -> None:
@@ -105,9 +115,10 @@ class Store(Protocol):
         newest_first: bool = True,
         rules: Sequence[int] = (),
     ) -> pl.DataFrame:
-        """STORED rows + `rules` (List(Int64)) that the index query finds, in order of
-        (event_time, source, id); `after` is the last row of the page before. Posts of `rules`
-        (any of them) only, where given.
+        """STORED rows + `rules` (List(Int64)) that the index query finds.
+
+        In order of (event_time, source, id); `after` is the last row of the page before. Posts of
+        `rules` (any of them) only, where given.
         """
 
     def count(self, query: Query | None, span: Span, *, rules: Sequence[int] = ()) -> int:
@@ -120,24 +131,29 @@ class Store(Protocol):
         """Whether this key was deleted."""
 
     def by_minute(self, minute: dt.datetime, source: str) -> pl.DataFrame:
-        """STORED rows + `rules` whose event_time lies in this minute: hidden and merely embedded
-        ones included, for the engine to make a dirty minute again.
+        """STORED rows + `rules` whose event_time lies in this minute.
+
+        Hidden and merely embedded ones included, for the engine to make a dirty minute again.
         """
 
     def observed(self, minute: dt.datetime, source: str) -> pl.DataFrame:
-        """STORED rows + `rules` of posts with an observation in this minute, with the counters
-        seen (`seen_<counter>`), those seen last before (`before_<counter>`, null: never) and
-        `base`.
+        """STORED rows + `rules` of posts with an observation in this minute.
+
+        With the counters seen (`seen_<counter>`), those seen last before (`before_<counter>`, null:
+        never) and `base`.
         """
 
     def by_minutes(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """What `by_minute` gives for each of these DIRTY rows, all together, in pages of bounded
-        size; in any order, each row once.
+        """What `by_minute` gives for each of these DIRTY rows, all together.
+
+        In pages of bounded size; in any order, each row once.
         """
 
     def observed_in(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """What `observed` gives for each of these DIRTY rows, with the column `minute` (TIME) it
-        was observed in, in pages of bounded size; in any order, each (post, minute) once.
+        """What `observed` gives for each of these DIRTY rows, all together.
+
+        With the column `minute` (TIME) it was observed in, in pages of bounded size; in any order,
+        each (post, minute) once.
         """
 
     def windows(
@@ -149,8 +165,9 @@ class Store(Protocol):
         source: str | None,
         rule: int | None,
     ) -> list[WindowBlock]:
-        """Blocks with since <= start < until, in order of start; all sources where None, of
-        every rule (0 too) where None.
+        """Blocks with since <= start < until, in order of start.
+
+        All sources where None, of every rule (0 too) where None.
         """
 
     def series(

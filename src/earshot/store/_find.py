@@ -12,7 +12,7 @@ from earshot.disk import rows
 from earshot.model.changes import KEY, REMEMBERED, State, Wanted
 from earshot.model.schema import INTERACTION, STATE, TOMBSTONE
 from earshot.model.tags import AUTHOR, SOURCE, tag
-from earshot.store._keys import I64, Known, MaybeKnown, hashes, ordered
+from earshot.store._keys import I64, LAYER, Known, MaybeKnown, hashes, ordered
 from earshot.store._rows import AT_SPOTS, frame, numbers
 from earshot.store._schema import FLAGS
 
@@ -24,7 +24,7 @@ NOT_POSTS: Final = "^(author|scrub):"
 REMEMBERED_S: Final = 24 * 3600
 """How long keys that were consumed but not kept are known."""
 REFILL: Final = 4
-"""A filter that took so many times more than is stored is made anew."""
+"""A filter that holds so many times more than is stored is made anew."""
 
 _STATE = tuple(c for c in STATE if c not in {*KEY, *FLAGS, "tombstone"})
 _COLUMNS = ("source", "id", "flags", *_STATE)
@@ -47,6 +47,15 @@ class Filters:
         self.keys = MaybeKnown()
         for table in ("posts", "tombstones", "remembered"):
             self._fill(self.keys, db.execute(f"SELECT ord FROM {table}"))
+
+    def refresh(self, db: apsw.Connection) -> None:
+        """Forget what retention removed; the filter of keys only when most of it is that."""
+        self.fill_texts(db)
+        ((held,),) = rows(
+            db, "SELECT (SELECT count(*) FROM posts) + (SELECT count(*) FROM tombstones)"
+        )
+        if self.keys.added > REFILL * (held + LAYER):
+            self.fill_keys(db)
 
     def fill_texts(self, db: apsw.Connection) -> None:
         """Make the set of text hashes anew."""

@@ -47,8 +47,8 @@ def span_of(ms: int) -> tuple[int, int]:
 def ordered(ids: pl.Series) -> I64:
     """The numbers (not negative) under which ids are indexed; see the module.
 
-    What is behind the last `/` or `_` counts: decimal digits by their value, the 13 characters of
-    an AT protocol TID and up to 12 of base 36 by theirs; everything else by a hash of the id.
+    What is behind the last `/` or `_` counts: decimal digits by their value (not behind `_`), the
+    13 characters of an AT protocol TID and up to 12 of base 36 by theirs; all else by a hash.
     """
     out = np.empty(len(ids), np.int64)
     _ordered(*buffers(ids), out)
@@ -103,12 +103,9 @@ def _ordered(ends: Any, data: Any, out: Any) -> None:  # noqa: ANN401 - arrays o
             if data[i] == 47 or data[i] == 95:
                 first = i + 1
         size = end - first
-        value: Any = np.int64(0)
-        known = 0 < size <= 18
-        if known:
-            for i in range(first, end):
-                known = known and 48 <= data[i] <= 57
-                value = value * 10 + (np.int64(data[i]) - 48)
+        value, known = np.int64(0), False
+        if first == start or data[first - 1] != 95:
+            value, known = _decimal(data, first, end)
         if not known and size == 13:
             value, known = _tid(data, first, end)
         if not known and 0 < size <= 12:
@@ -119,6 +116,17 @@ def _ordered(ends: Any, data: Any, out: Any) -> None:  # noqa: ANN401 - arrays o
                 h = step(h, data[i])
             value = np.int64(finish(h) >> np.uint64(1))
         out[row] = value
+
+
+@njit(cache=True, nogil=True)
+def _decimal(data: Any, first: int, end: int) -> tuple[Any, bool]:  # noqa: ANN401 - as above
+    value = np.uint64(0)
+    for i in range(first, end):
+        if not 48 <= data[i] <= 57:
+            return np.int64(0), False
+        value = value * np.uint64(10) + np.uint64(data[i] - 48)
+    fits = 0 < end - first <= 19 and value < np.uint64(1 << 63)
+    return np.int64(value), bool(fits)
 
 
 @njit(cache=True, nogil=True)

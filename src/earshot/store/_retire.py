@@ -84,9 +84,10 @@ def _drop_windows(db: apsw.Connection, frozen: list[tuple[int, str]]) -> None:
             db.execute(f"UPDATE windows SET data = NULL WHERE {some}", window)
 
 
-def sweep(db: apsw.Connection, at: dt.datetime) -> None:
+def sweep(db: apsw.Connection, before: dt.datetime, at: dt.datetime) -> None:
     """Drop what is kept for a time of its own: quarantine, remembered keys, old texts and likes."""
     now = micros(at)
+    _drop_front(db, "texts", "at", micros(before))
     month = now - QUARANTINE_DAYS * 86_400_000_000
     db.execute("DELETE FROM quarantine WHERE received_at < ?", (month,))
     _drop_front(db, "remembered", "at", now - REMEMBERED_S * 1_000_000)

@@ -4,11 +4,12 @@ Posts lie in order of event time (`_keys`), are found by words and tags (`_searc
 only by batches (`_apply`) that are committed with the log offset and the change feed (`_feed`).
 The writer holds a lock file beside the database; each reading call borrows a connection of its own.
 """
+# A little over 400 lines: a method for each of the contract, most of them a call elsewhere.
 # ruff: noqa: S608 - SQL is put together from names of our own only
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -61,23 +62,27 @@ class SqliteStore:
         self._idle: SimpleQueue[apsw.Connection] = SimpleQueue()
         self._closed = False
         self._db: apsw.Connection | None = None
+        if not writable:
+            self._make_ready().close()
+            return
         with ExitStack() as opening:
-            if writable:
-                lock = FileLock(path.with_name(path.name + ".lock")).take(str(path))
-                opening.callback(lock.release)
-            if writable or not path.exists():
-                db = open_sqlite(path, PRAGMAS)
-                opening.callback(db.close)
-                with explained(path):
-                    migrate(db, path, STEPS)
-                    if writable:
-                        self._db, self._filters, self._feed = (
-                            db,
-                            _find.Filters(db),
-                            _feed.Feed.of(db),
-                        )
-            if writable:
-                self._closing = opening.pop_all()
+            lock = FileLock(path.with_name(path.name + ".lock")).take(str(path))
+            opening.callback(lock.release)
+            db = opening.enter_context(closing(self._make_ready()))
+            with explained(path):
+                self._filters, self._feed = _find.Filters(db), _feed.Feed.of(db)
+            self._db = db
+            self._closing = opening.pop_all()
+
+    def _make_ready(self) -> apsw.Connection:
+        """The file with its tables, of the newest version, also for who only reads."""
+        db = open_sqlite(self.path, PRAGMAS)
+        with ExitStack() as opening, explained(self.path):
+            opening.callback(db.close)
+            if db.pragma("user_version") != len(STEPS):
+                migrate(db, self.path, STEPS)
+            opening.pop_all()
+        return db
 
     # -- written by the engine -------------------------------------------------------------
     def offset(self) -> int:
@@ -96,7 +101,13 @@ class SqliteStore:
             return hashes.filter(pl.Series(self._filters.texts.has(hashes.to_numpy())))
 
     def commit(
-        self, changes: Changes, *, offset: int, at: dt.datetime, gaps: pl.DataFrame | None = None
+        self,
+        changes: Changes,
+        *,
+        offset: int,
+        at: dt.datetime,
+        gaps: pl.DataFrame | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         """See `Store.commit`."""
         now = micros(at)
@@ -104,11 +115,13 @@ class SqliteStore:
             with self._telling(db, now):
                 applied = apply(db, self._filters, changes, now)
                 db.execute("UPDATE own SET value = ? WHERE key = 'offset'", (offset,))
+                db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", (notes or {}).items())
                 _feed.put_posts(db, self._feed, now, applied.new, applied.hits)
                 _feed.put_corrections(db, self._feed, now, applied.removed, applied.changed)
                 if gaps is not None and gaps.height:
                     _put_gaps(db, gaps)
                     _feed.put_gaps(db, self._feed, now, gaps)
+                _put_facts(db, notes or {})
             self._remember(applied)
 
     def put_windows(
@@ -135,16 +148,15 @@ class SqliteStore:
                     end = _retire.retire(db, found, micros(at))
                 removed, frozen = removed + len(found), max(frozen or end, end)
             with transaction(db):
-                _retire.sweep(db, at)
+                _retire.sweep(db, before, at)
             _retire.give_back(db)
-            if removed:
-                self._filters.fill_texts(db)
+            self._filters.refresh(db)
         return Retention(removed, None if frozen is None else from_micros(frozen))
 
     def note(self, key: str, value: str) -> None:
         """See `Store.note`."""
         with self._write() as db:
-            db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, value))
+            _put_facts(db, {key: value})
 
     # -- read by everybody -----------------------------------------------------------------
     def facts(self, prefix: str = "") -> dict[str, str]:
@@ -379,6 +391,10 @@ class SqliteStore:
 
 def _one(minute: dt.datetime, source: str) -> pl.DataFrame:
     return pl.DataFrame([(minute, source)], DIRTY, orient="row")
+
+
+def _put_facts(db: apsw.Connection, notes: Mapping[str, str]) -> None:
+    db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", notes.items())
 
 
 def _put_gaps(db: apsw.Connection, gaps: pl.DataFrame) -> None:

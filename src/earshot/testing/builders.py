@@ -54,7 +54,7 @@ def posts_of(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
 def batch(
     *rows: Mapping[str, Any],
     hits: Iterable[tuple[str, str, int, int]] = (),
-    **frames: pl.DataFrame,
+    **frames: Any,  # noqa: ANN401 - frames, and series of texts
 ) -> Changes:
     """Changes that put these posts, as the pipeline would make them.
 

@@ -77,8 +77,8 @@ def told(store: Store, kind: str, after: int = 0) -> list[dict[str, Any]]:
 
 def block(start: dt.datetime, data: bytes = b"rows", **more: Any) -> WindowBlock:  # noqa: ANN401 - of the block
     """A window block of a minute."""
-    totals = {"posts": 3, "authors": 2, "score": 1500}
-    shape = {"width": 60, "source": "mastodon", "rule": 0}
+    totals: dict[str, Any] = {"posts": 3, "authors": 2, "score": 1500}
+    shape: dict[str, Any] = {"width": 60, "source": "mastodon", "rule": 0}
     return WindowBlock(start=start, data=data, **(shape | totals | more))
 
 
@@ -216,7 +216,12 @@ class StoreContract:
 
     def test_a_place_can_be_taken_out(self, store: Store) -> None:
         """The post stays; its country finds it no more."""
-        berlin = {"place": "Berlin", "country": "DE", "latitude": 52.5, "longitude": 13.4}
+        berlin: dict[str, Any] = {
+            "place": "Berlin",
+            "country": "DE",
+            "latitude": 52.5,
+            "longitude": 13.4,
+        }
         put(store, batch(stored("1", **berlin), stored("2", **berlin)))
         put(store, batch(scrubbed=keys("1", "unknown")))
         assert found(store, Tag(tag("c_", "DE"))) == ["2"]
@@ -462,7 +467,11 @@ class StoreContract:
         profile_first: bool,  # noqa: FBT001 - a parameter of the test
     ) -> None:
         """Whichever comes first; a name that is there stays, and `from:` finds both."""
-        nameless = {"author_id": "did:1", "author_handle": None, "author_name": None}
+        nameless: dict[str, Any] = {
+            "author_id": "did:1",
+            "author_handle": None,
+            "author_name": None,
+        }
         posts = batch(stored("1", **nameless), stored("2", **(nameless | {"author_name": "Own"})))
         profile = batch(authors=rows_of(AUTHOR, _author("did:1", "ada.example", name="Ada")))
         for changes in (profile, posts) if profile_first else (posts, profile):
@@ -488,7 +497,7 @@ class StoreContract:
         blocks = [block(NOON + m * MINUTE, b"%d" % m, posts=m + 1) for m in (2, 0, 1)]
         others = [block(NOON, source="x"), block(NOON, rule=4), block(NOON, width=300)]
         store.put_windows(blocks + others, clean=rows_of(DIRTY), at=NOON)
-        span = {"since": NOON, "until": NOON + 2 * MINUTE, "width": 60}
+        span: dict[str, Any] = {"since": NOON, "until": NOON + 2 * MINUTE, "width": 60}
         mine = store.windows(**span, source="mastodon", rule=0)
         assert [w.data for w in mine] == [b"0", b"1"]
         assert mine[1] == blocks[2]
@@ -590,7 +599,8 @@ class StoreContract:
         expired = store.counts().filter(pl.col("name") == "expired").rows()
         assert expired == [("mastodon", 0, "expired", 2)]
         assert store.dirty()["minute"].to_list() == [NOON + 2 * DAY, NOON + 3 * DAY]
-        span = {"width": 60, "since": NOON, "until": NOON + 9 * DAY, "source": None, "rule": 0}
+        span: dict[str, Any] = {"width": 60, "since": NOON, "until": NOON + 9 * DAY}
+        span |= {"source": None, "rule": 0}
         assert [w.start for w in store.windows(**span)] == [NOON + 2 * DAY, NOON + 3 * DAY]
         put(store, batch(dirty=rows_of(DIRTY, (NOON, "mastodon"))))
         assert NOON not in store.dirty()["minute"].to_list()
@@ -649,9 +659,11 @@ class StoreContract:
         feed = store.feed()
         bad = batch(stored("2"), counts=pl.DataFrame({"minute": ["no time"]}))
         with pytest.raises(pl.exceptions.PolarsError):
-            put(store, bad, offset=4)
+            store.commit(bad, offset=4, at=NOON, notes={"a": "1"})
         assert (store.offset(), store.feed(), found(store)) == (3, feed, ["1"])
-        put(store, batch(stored("2")), offset=4)
+        assert store.facts() == {}
+        store.commit(batch(stored("2")), offset=4, at=NOON, notes={"a": "2", "b": "3"})
+        assert store.facts() == {"a": "2", "b": "3"}
         assert set(found(store)) == {"1", "2"}
 
     def test_closing_twice_is_closing_once(self, open_it: OpenStore) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 import stopwordsiso
 
+from earshot.model.document import document
+from earshot.model.schema import STORED
 from earshot.model.tokens import terms_of
 from earshot.pipeline.hashes import fold
 from earshot.pipeline.score import Weights
@@ -86,9 +88,10 @@ def values(post: Post) -> set[tuple[str, str]]:
 
 
 def _words(post: Post) -> Iterator[str]:
-    text = "\n".join(part for part in (post["title"], post["text"]) if part is not None)
+    fields = {name: post[name] for name in ("title", "text", "hashtags")}
+    text = document(pl.DataFrame([fields], {c: STORED[c] for c in fields}, orient="row"))[0]
     silent = _silent(post["lang"] or post["lang_detected"])
-    for term in terms_of([text])[0]:
+    for term in terms_of([text or ""])[0]:
         number = all(c.isnumeric() or c in "_'" for c in term)
         letter = len(term) == 1 and term.isalpha() and term.isascii()
         if term[0] not in "#@$" and not number and not letter and term not in silent:
@@ -97,8 +100,8 @@ def _words(post: Post) -> Iterator[str]:
 
 @lru_cache
 def _silent(lang: str | None) -> frozenset[str]:
-    known = lang is not None and stopwordsiso.has_lang(lang)
-    words = stopwordsiso.stopwords([lang, "en"] if known else COMMON)
+    codes = [lang, "en"] if lang is not None and stopwordsiso.has_lang(lang) else COMMON
+    words = stopwordsiso.stopwords(codes)
     return frozenset(_fold(word) for word in words)
 
 

@@ -31,8 +31,10 @@ def series(
     by: Annotated[
         Literal["source"] | None, Query(description="Also a line for each source.")
     ] = None,
-    measure: shapes.Measure = "posts",
-    step: shapes.Step = "auto",
+    measure: Annotated[shapes.Measure, Query(description="What to count.")] = "posts",
+    step: Annotated[
+        shapes.Step, Query(description="Width of a bucket; auto: as fine as 400 buckets allow.")
+    ] = "auto",
 ) -> shapes.SeriesSet:
     """Posts, authors or score over time, at most 400 buckets; by default the last hour."""
     del actor
@@ -67,13 +69,17 @@ def top(
     actor: ReadStats,
     rooms: RoomsDep,
     facet: Annotated[str, Query(description="What to rank, see /facets.", examples=["hashtag"])],
-    window: shapes.Width = "60m",
+    window: Annotated[
+        shapes.Width, Query(description="Width: 60m slides by the minute, the others are aligned.")
+    ] = "60m",
     at: Annotated[
         dt.datetime | None, Query(description="The window ends here; default: now.")
     ] = None,
     rule: RuleId = 0,
     source: Source = "*",
-    variant: shapes.Variant = "all",
+    variant: Annotated[
+        shapes.Variant, Query(description="once: without copies; clean: also without spam.")
+    ] = "all",
     limit: Annotated[int, Query(ge=1, le=200, description="The most rows.")] = 10,
 ) -> shapes.Top:
     """Rank a facet's values in a window: posts, then distinct authors; with the change of rank."""

@@ -13,6 +13,10 @@ from earshot.sources import RECORDS
 from earshot.sources._archive import cut
 from earshot.sources._archive.sniff import Shape
 
+Raws = list[bytes] | pl.Series
+"""Items, as objects or already as a column."""
+_COMMANDS = "earshot"
+"""Format of control records, which delete and hide; read only where it is asked for by name."""
 _LOOKED_AT = 4
 """Lines of each batch whose format is looked at, to notice that a file has become mixed."""
 
@@ -43,19 +47,19 @@ class Items:
             self.mixed = True
         if self.mixed:
             return self._mixed(raws, lines, now)
-        raws, lines = _pages(formats.get(self.shape.format), raws, lines)
-        return self._frame(raws, lines, self.shape.format, now)
+        items, lines = _pages(formats.get(self.shape.format), raws, lines)
+        return self._frame(items, lines, self.shape.format, now)
 
     def _is_mixed(self, raws: list[bytes]) -> bool:
         """Whether a look at a few lines finds another format than the file's."""
         some = raws[:: max(1, len(raws) // _LOOKED_AT)]
-        return not {formats.detect(raw) for raw in some} <= {self.shape.format, None}
+        return not {network_format(raw) for raw in some} <= {self.shape.format, None}
 
     def _mixed(self, raws: list[bytes], lines: list[int], now: dt.datetime) -> pl.DataFrame:
         """Look at every line; what is of no known format goes with most of the file."""
         parts = [self._frame([], [], self.shape.format, now)]
         for raw, line in zip(raws, lines, strict=True):
-            name = formats.detect(raw) or self.shape.format
+            name = network_format(raw) or self.shape.format
             cut_up, numbers = _pages(formats.get(name), [raw], [line])
             parts.append(self._frame(cut_up, numbers, name, now))
         return pl.concat(parts)
@@ -85,7 +89,7 @@ class Items:
         return _each(lambda raw: split(self.shape.header + raw), ended, lines)
 
     def _frame(
-        self, raws: list[bytes], lines: list[int], name: str | None, now: dt.datetime
+        self, raws: Raws, lines: list[int], name: str | None, now: dt.datetime
     ) -> pl.DataFrame:
         """Columns; the key says file and line."""
         name = name or self.shape.format
@@ -102,13 +106,30 @@ class Items:
         )
 
 
-def _pages(
-    module: formats.Format, raws: list[bytes], lines: list[int]
-) -> tuple[list[bytes], list[int]]:
-    """Cut lines that hold many items; a format may say that its lines are items already."""
-    if getattr(module, "LINES", False):
-        return raws, lines
-    return _each(module.split, raws, lines)
+def network_format(sample: bytes) -> str | None:
+    """`formats.detect`, but never Earshot's own: a file from elsewhere must not command us."""
+    name = formats.detect(sample)
+    return None if name == _COMMANDS else name
+
+
+def _pages(module: formats.Format, raws: list[bytes], lines: list[int]) -> tuple[Raws, list[int]]:
+    """Cut lines that hold many items; where a format says which may, only they are looked at."""
+    marks = () if getattr(module, "LINES", False) else getattr(module, "PAGE_MARKS", None)
+    if marks is None:
+        return _each(module.split, raws, lines)
+    series = pl.Series(raws, dtype=pl.Binary)
+    pages = series.bin.starts_with(b"[")
+    for mark in marks:
+        pages |= series.bin.contains(mark)
+    if not pages.any():
+        return series, lines
+    out: list[bytes] = []
+    numbers: list[int] = []
+    for raw, line, page in zip(raws, lines, pages, strict=True):
+        cut_up, own = _each(module.split, [raw], [line]) if page else ([raw], [line])
+        out += cut_up
+        numbers += own
+    return out, numbers
 
 
 def _each(

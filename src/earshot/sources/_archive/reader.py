@@ -10,7 +10,7 @@ from earshot import formats
 from earshot.clock import Clock
 from earshot.sources import Item
 from earshot.sources._archive import cut, files
-from earshot.sources._archive.items import Items
+from earshot.sources._archive.items import Items, network_format
 from earshot.sources._archive.sniff import HEAD, LONG_HEAD, Shape, sniff
 
 
@@ -93,7 +93,7 @@ class Reader:
                 self._head.append(block)
                 size += len(block)
             text = b"".join(self._head)
-            shape = sniff(text, whole=not more, detect=formats.detect, given=given)
+            shape = sniff(text, whole=not more, detect=network_format, given=given)
             if shape or not more:
                 break
         return shape
