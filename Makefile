@@ -21,6 +21,8 @@ $(UV):
 $(STAMP): pyproject.toml uv.lock $(UV)
 	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --frozen --quiet
 	$(BIN)/python tools/build_web.py
+	@echo "compiling the kernels (once) …"
+	@$(BIN)/python -m earshot.engine.warm
 	@touch $@
 
 web: $(STAMP) ## Build the web app if its sources changed

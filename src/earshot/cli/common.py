@@ -1,6 +1,5 @@
-"""What every command shares: the app, the settings, how answers and errors are printed."""
+"""What every command shares: the settings, and how answers are printed."""
 
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,26 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from earshot import __version__
+from earshot.cli.app import app, err
 from earshot.clock import SystemClock
 from earshot.engine.observe import configure
-from earshot.errors import EarshotError, RuleSyntaxError, UsageError
+from earshot.errors import UsageError
 from earshot.settings import Settings, load
 
+__all__ = ["CLOCK", "Json", "answer", "app", "begin", "err", "known", "out", "settings_of", "table"]
+
 CLOCK = SystemClock()
-err = Console(stderr=True)
 out = Console()
-
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Listen to public conversation as it happens.
-
-Start with `earshot up`: it collects, stores and shows posts at http://localhost:8000.
-Everything lies in one folder, `--home`.""",
-)
 
 Json = Annotated[
     bool,
@@ -39,35 +28,11 @@ Json = Annotated[
 ]
 
 
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"earshot {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    context: typer.Context,
-    home: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="EARSHOT_HOME",
-            file_okay=False,
-            help="The folder in which everything the program keeps lies.",
-        ),
-    ] = None,
-    log_format: Annotated[
-        str | None, typer.Option(help="The program's own messages: auto, pretty or json.")
-    ] = None,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and leave.")
-    ] = False,
-) -> None:
-    """Read the settings once; every command is handed them."""
-    del version
+def begin(*, home: Path | None, log_format: str | None) -> Settings:
+    """Read the settings, and send the program's own messages where they say."""
     settings = load(home=home, log_format=log_format)
     configure(settings.log_format)
-    context.obj = settings
+    return settings
 
 
 def settings_of(context: typer.Context) -> Settings:
@@ -84,6 +49,17 @@ def answer(value: dict[str, Any], *, as_json: bool, show: Callable[[], None]) ->
         show()
 
 
+def known(what: str, given: str, names: tuple[str, ...]) -> None:
+    """Check a name that was given.
+
+    Raises:
+        UsageError: It is none of `names`, which the hint lists.
+    """
+    if given not in names:
+        msg = f"unknown {what} {given!r}"
+        raise UsageError(msg, hint=f"known: {', '.join(names) or 'none'}")
+
+
 def table(title: str, frame: pl.DataFrame) -> None:
     """Print a frame as a table, numbers to the right."""
     grid = Table(title=title, title_justify="left")
@@ -92,28 +68,3 @@ def table(title: str, frame: pl.DataFrame) -> None:
     for row in frame.iter_rows():
         grid.add_row(*("" if v is None else f"{v:,}" if isinstance(v, int) else str(v) for v in row))
     out.print(grid)
-
-
-def report(command: Callable[[], None]) -> int:
-    """Run a command and turn how it ended into an exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        command()
-    except EarshotError as error:
-        _explain(error)
-        return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        err.print("stopped")
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    return 0
-
-
-def _explain(error: EarshotError) -> None:
-    err.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
-    if isinstance(error, RuleSyntaxError):
-        err.print(f"       at character {error.at + 1}", highlight=False)
-    if error.hint:
-        err.print(f"hint:  {error.hint}", highlight=False, soft_wrap=True, markup=False)

@@ -1,17 +1,39 @@
 """`earshot export`: take posts out."""
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from earshot.cli.common import CLOCK, app, err, settings_of
+from earshot.cli.common import CLOCK, app, err, known, settings_of
 from earshot.engine.export import FORMATS, write_posts
 from earshot.engine.home import open_rooms
 from earshot.errors import UsageError
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file to write; it gets its name when all is written, and not before.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        file = draft.open("wb")
+    except OSError as e:
+        msg = f"{path} cannot be written: {e.strerror}"
+        raise UsageError(msg, hint="name a file in a folder that exists, with --output") from e
+    try:
+        with file:
+            yield file
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @app.command("export")
@@ -29,15 +51,13 @@ def command(
 
         earshot export --format csv -o posts.csv 'lang:en #music'
     """
-    if format_ not in FORMATS:
-        msg = f"unknown --format {format_!r}"
-        raise UsageError(msg, hint=f"known: {', '.join(FORMATS)}")
+    known("format", format_, FORMATS)
     if output is None and format_ == "parquet" and sys.stdout.isatty():
         msg = "Parquet is not for a terminal"
         raise UsageError(msg, hint="name a file with --output")
     with ExitStack() as stack:
         rooms = stack.enter_context(open_rooms(settings_of(context), CLOCK, writable=False))
-        to = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
+        to = stack.enter_context(_whole(output)) if output else sys.stdout.buffer
         progress = stack.enter_context(
             Progress(
                 SpinnerColumn(),

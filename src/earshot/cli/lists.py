@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from earshot.cli.common import CLOCK, Json, answer, app, settings_of, table
+from earshot.cli.common import CLOCK, Json, answer, app, known, settings_of, table
 from earshot.engine.home import open_rooms
 from earshot.engine.tallies import counts_of
 from earshot.engine.windows import top_of
@@ -31,13 +31,13 @@ def top(
     as_json: Json = False,
 ) -> None:
     """Rank the values of a facet in a window of event time: posts, then distinct authors."""
-    _known("facet", facet, FACETS)
-    _known("variant", variant, VARIANTS)
+    known("facet", facet, FACETS)
+    known("variant", variant, VARIANTS)
     end = _moment(at) if at else CLOCK.now()
     with open_rooms(settings_of(context), CLOCK, writable=False) as rooms:
         ids = {r.name: r.rule for r in rooms.control.rules()}
         if rule is not None:
-            _known("rule", rule, tuple(ids))
+            known("rule", rule, tuple(ids))
         rows = top_of(
             rooms.store,
             facet,
@@ -77,12 +77,6 @@ def _show(value: dict[str, Any]) -> None:
     if value["by_rule"]:
         rows = [{"rule": name, **marks} for name, marks in value["by_rule"].items()]
         table("by rule", pl.DataFrame(rows))
-
-
-def _known(what: str, given: str, known: tuple[str, ...]) -> None:
-    if given not in known:
-        msg = f"unknown {what} {given!r}"
-        raise UsageError(msg, hint=f"known: {', '.join(known) or 'none'}")
 
 
 def _seconds(text: str) -> int:

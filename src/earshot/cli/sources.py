@@ -32,5 +32,5 @@ def command(context: typer.Context, as_json: Json = False) -> None:
 
 def _show(reports: list[dict[str, Any]], gaps: pl.DataFrame) -> None:
     rows = [{name: r.get(name) for name in SHOWN} for r in reports]
-    table("sources", pl.DataFrame(rows, schema=list(SHOWN) if not rows else None))
+    table("sources", pl.DataFrame(rows, schema=list(SHOWN), infer_schema_length=None))
     table("gaps", gaps.drop("seq"))

@@ -112,6 +112,7 @@ async def _up(settings: Settings, sources: list[str], *, open_browser: bool) -> 
                 live=live,
                 lake=lake,
                 clock=CLOCK,
+                engine_alive=lambda: engine_runs(settings),
             ),
         )
         server = _Server(

@@ -71,6 +71,13 @@ def open_rooms(settings: Settings, clock: Clock, *, writable: bool) -> Iterator[
         yield Rooms(settings, clock, log, store, control)
 
 
+@contextmanager
+def open_control_of(settings: Settings, clock: Clock) -> Iterator[Control]:
+    """Open the control room of a home alone."""
+    with open_control(resolve(settings.control, prepare(settings)), clock=clock) as control:
+        yield control
+
+
 def lake_of(settings: Settings) -> Lake:
     """Open the lake of a home."""
     return open_lake(resolve(settings.lake, prepare(settings)))

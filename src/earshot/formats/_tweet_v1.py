@@ -123,13 +123,18 @@ def _with_embedded(tweets: pl.DataFrame) -> pl.DataFrame:
         _row(reposts, "embedded"),
         _row(quoted, "embedded"),
     ]
-    sound = pl.coalesce("text", "full_text").is_not_null()
-    return pl.concat([part.filter(sound) for part in parts if part.height])
+    return pl.concat([_with_text(part) for part in parts if part.height])
+
+
+def _with_text(tweets: pl.DataFrame) -> pl.DataFrame:
+    """Those with a text: nearly always all, and then nothing is copied."""
+    sound = tweets.select(pl.coalesce("text", "full_text").is_not_null()).to_series()
+    return tweets if sound.all() else tweets.filter(sound)
 
 
 def _inside(tweets: pl.DataFrame, column: str) -> pl.DataFrame:
     """`row` and the fields of the originals that a column holds."""
-    some = tweets.filter(pl.col(column).is_not_null()).select("row", column).unnest(column)
+    some = tweets.select("row", column).filter(pl.col(column).is_not_null()).unnest(column)
     return some.filter(pl.coalesce("id_str", "id").is_not_null())
 
 

@@ -125,12 +125,9 @@ _WHY: Final = (
 
 def _events(found: pl.DataFrame) -> pl.DataFrame:
     """Deletes, withheld tweets and users, places to forget."""
-    told = found.filter(
-        (pl.col("class") == "deletes")
-        | (
-            (pl.col("class") == "control")
-            & pl.any_horizontal(pl.col(n).is_not_null() for n in _EVENTS)
-        )
+    withheld = pl.any_horizontal(pl.col(n).is_not_null() for n in _EVENTS)
+    told = found.select("row", "class", "delete", *_EVENTS).filter(
+        (pl.col("class") == "deletes") | ((pl.col("class") == "control") & withheld)
     )
     if not told.height:
         return told

@@ -75,6 +75,8 @@ class _Pending:
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
     reset: str = ""
     """Why the listener has to start anew; "": it need not."""
+    oldest: str = ""
+    """Then: the oldest place that can be gone on after."""
 
     def merge(self, change: _Change) -> None:
         """Take one more change in; bounded, whatever comes."""
@@ -140,11 +142,13 @@ class _Pending:
             change.kind != "posts" or len(self.posts) + len(change.payload["posts"]) <= MOST_POSTS
         )
 
-    def events(self, since: str, until: str, *, slow: bool) -> list[tuple[str, dict[str, Any]]]:
+    def events(
+        self, since: str, until: str, *, slow: bool = False
+    ) -> list[tuple[str, dict[str, Any]]]:
         """All that waited, as (kind, data)."""
-        if self.reset:
-            return [("reset", {"reason": self.reset, "oldest": until})]
         found: list[tuple[str, dict[str, Any]]] = []
+        if self.reset:
+            found.append(("reset", {"reason": self.reset, "oldest": self.oldest or until}))
         if slow and self.more:
             found.append(("lagged", {"skipped": self.more, "since": since, "until": until}))
             self.more = 0
@@ -166,7 +170,8 @@ class _Pending:
 class _Listener:
     """One who listens: what waits for it, and a bell."""
 
-    def __init__(self, topics: frozenset[str], seq: int) -> None:
+    def __init__(self, topics: frozenset[str], epoch: str, seq: int) -> None:
+        self.epoch = epoch
         self.pending = _Pending(topics, seq, seq)
         self.bell = asyncio.Event()
 
@@ -183,9 +188,12 @@ class _Listener:
         if change.topics & self.pending.topics:
             self.bell.set()
 
-    def reset(self, reason: str, seq: int) -> None:
+    def reset(self, reason: str, epoch: str, seq: int, oldest: int) -> None:
         """Tell it to start anew from a place."""
-        self.pending = _Pending(self.pending.topics, seq, seq, reset=reason)
+        self.epoch = epoch
+        self.pending = _Pending(
+            self.pending.topics, seq, seq, reset=reason, oldest=_id(epoch, oldest - 1)
+        )
         self.bell.set()
 
 
@@ -230,7 +238,7 @@ class MemoryLive:
             self._epoch, self._seq = epoch, newest  # nobody looks: keep the place, read nothing
             return False
         if epoch != self._epoch or self._seq < oldest - 1:
-            self._start_anew("new-store" if epoch != self._epoch else "too-old", epoch, oldest - 1)
+            self._start_anew(epoch, oldest - 1)
         changes = await self._read(self._seq)
         for change in changes:
             self._seq = change.seq
@@ -238,10 +246,14 @@ class MemoryLive:
                 listener.merge(change)
         return len(changes) == PAGE
 
-    def _start_anew(self, reason: str, epoch: str, seq: int) -> None:
-        self._epoch, self._seq = epoch, seq
+    def _start_anew(self, epoch: str, seq: int) -> None:
+        """Go on from a place that does not follow the one before; tell whom it concerns."""
         for listener in self._listeners:
-            listener.reset(reason, seq)
+            if listener.epoch != epoch:
+                listener.reset("new-store", epoch, seq, seq + 1)
+            elif listener.pending.seq < seq:
+                listener.reset("too-old", epoch, seq, seq + 1)
+        self._epoch, self._seq = epoch, seq
 
     async def _read(self, after: int) -> list[_Change]:
         return _changes(await asyncio.to_thread(self._feed.changes, after, limit=PAGE))
@@ -250,11 +262,9 @@ class MemoryLive:
         """See `Live.listen`."""
         epoch, oldest, newest = await asyncio.to_thread(self._feed.feed)
         reason, seq = _place(after, epoch, oldest, newest)
+        listener = _Listener(topics, epoch, seq)
         if reason:
-            yield self._pushed(
-                newest, "reset", {"reason": reason, "oldest": _id(epoch, oldest - 1)}
-            )
-        listener = _Listener(topics, seq)
+            listener.reset(reason, epoch, newest, oldest)
         try:
             async for event in self._catch_up(listener):
                 yield event
@@ -266,15 +276,19 @@ class MemoryLive:
     async def _catch_up(self, listener: _Listener) -> AsyncIterator[Pushed]:
         """Replay in order, as many posts an event as fit; then the listener is one of all."""
         while True:
+            epoch, oldest, newest = await asyncio.to_thread(self._feed.feed)
+            reason, _ = _place(_id(listener.epoch, listener.pending.seq), epoch, oldest, newest)
+            if reason:  # it was slow, and what it stood at is gone meanwhile
+                listener.reset(reason, epoch, newest, oldest)
             for change in await self._read(listener.pending.seq):
                 if not listener.pending.takes(change):
-                    for event in self._events(listener.take()):
+                    for event in self._events(listener):
                         yield event
                 listener.merge(change)
-            for event in self._events(listener.take()):
+            for event in self._events(listener):
                 yield event
             # no await between the look and the joining, so that nothing can come in between
-            if listener.pending.seq >= self._seq:
+            if listener.epoch != self._epoch or listener.pending.seq >= self._seq:
                 self._listeners.add(listener)
                 return
 
@@ -283,26 +297,25 @@ class MemoryLive:
         slow = False
         while True:
             await listener.bell.wait()
-            taken, began = listener.take(), clock()
-            for event in self._events(taken, slow=slow):
+            began = clock()
+            for event in self._events(listener, slow=slow):
                 yield event
             slow = clock() - began > SLOW_S
             await asyncio.sleep(max(0.0, self._every_s - (clock() - began)))
 
-    def _events(self, taken: "_Pending", *, slow: bool = False) -> list[Pushed]:
-        """What waited, ready to be sent; only the last carries the new place.
+    def _events(self, listener: _Listener, *, slow: bool = False) -> list[Pushed]:
+        """What waits for a listener, ready to be sent; only the last carries the new place.
 
         An earlier one that was the last to arrive makes a reconnect repeat them all.
         """
-        found = taken.events(_id(self._epoch, taken.before), _id(self._epoch, taken.seq), slow=slow)
+        taken = listener.take()
+        before, now = _id(listener.epoch, taken.before), _id(listener.epoch, taken.seq)
+        found = taken.events(before, now, slow=slow)
         last = len(found) - 1
         return [
-            self._pushed(taken.seq if i == last else taken.before, kind, data)
+            Pushed(now if i == last else before, kind, _encode(data))
             for i, (kind, data) in enumerate(found)
         ]
-
-    def _pushed(self, seq: int, kind: str, data: dict[str, Any]) -> Pushed:
-        return Pushed(_id(self._epoch, seq), kind, _encode(data))
 
 
 def _id(epoch: str, seq: int) -> str:

@@ -27,7 +27,7 @@ class ListFeed:
         self.epoch, self.keep = epoch, keep
         self.rows: list[dict[str, Any]] = []
         self.asked = -1
-        """The place after which changes were asked for last."""
+        """The place behind which changes were asked for last."""
         self._seq = 0
 
     def put(self, kind: str, payload: dict[str, Any], rules: Sequence[int] = ()) -> None:
@@ -110,10 +110,9 @@ class LiveContract:
             async with running(live):
                 listener = Listener(live, "posts:all", None)
                 first, n = asyncio.create_task(listener.ids(1)), 0
-                while not first.done():  # it takes a moment to be heard
-                    feed.posts(f"{n}")
+                while not (await asyncio.wait([first], timeout=0.02))[0]:
+                    feed.posts(f"{n}")  # until it is heard
                     n += 1
-                    await asyncio.sleep(0.02)
                 ids = await first
                 assert "old" not in ids
                 feed.posts(f"{n + 1}", f"{n}")
@@ -245,7 +244,7 @@ class LiveContract:
                 await listener.ids(1)
                 for n in range(300):  # nobody reads meanwhile
                     feed.posts(*(f"{n}.{k}" for k in reversed(range(10))), more=5)
-                await _until(lambda: feed.asked == 301)
+                    await asyncio.sleep(0)
                 ids, missed = set[str](), 0
                 while len(ids) + missed < 300 * 15:
                     kind, data = await listener.read()
@@ -269,7 +268,6 @@ class LiveContract:
                 listener = Listener(live, "posts:all", live.head())
                 feed.posts("a")
                 await listener.ids(1)
-                await _until(lambda: feed.asked == 1)
                 feed.epoch, feed.rows, feed._seq = "f", [], 0  # noqa: SLF001 - our own
                 feed.posts("b")
                 kind, data = await listener.read()
@@ -278,13 +276,3 @@ class LiveContract:
                 await listener.close()
 
         asyncio.run(story())
-
-
-async def _until(done: Callable[[], bool]) -> None:
-    """Wait for something to become true, within a time limit."""
-
-    async def wait() -> None:
-        while not done():
-            await asyncio.sleep(0.01)
-
-    await asyncio.wait_for(wait(), PATIENCE_S)

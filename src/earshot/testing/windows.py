@@ -11,7 +11,7 @@ import stopwordsiso
 
 from earshot.model.document import document
 from earshot.model.schema import STORED
-from earshot.model.tokens import terms_of
+from earshot.model.tokens import is_unspaced, terms_of
 from earshot.pipeline.hashes import fold
 from earshot.pipeline.score import Weights
 from earshot.pipeline.stopwords import COMMON
@@ -93,7 +93,7 @@ def _words(post: Post) -> Iterator[str]:
     silent = _silent(post["lang"] or post["lang_detected"])
     for term in terms_of([text or ""])[0]:
         number = all(c.isnumeric() or c in "_'" for c in term)
-        letter = len(term) == 1 and term.isalpha() and term.isascii()
+        letter = len(term) == 1 and term.isalnum() and not is_unspaced(term)
         if term[0] not in "#@$" and not number and not letter and term not in silent:
             yield term
 

@@ -92,7 +92,7 @@ function Figures() {
       <div className="figure">
         <dt>Newest record</dt>
         <dd>{age == null ? "–" : span(age + (now - stream.lastEventAt) / 1000)}</dd>
-        <dd>old when last heard of</dd>
+        <dd>since it was received</dd>
       </div>
       <div className="figure">
         <dt>Rules</dt>
