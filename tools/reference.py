@@ -29,7 +29,7 @@ from pydantic.fields import FieldInfo
 from earshot.api import metrics as figures
 from earshot.api.deps import Rooms
 from earshot.api.problems import KINDS
-from earshot.cli import app
+from earshot.cli.app import app
 from earshot.clock import SystemClock
 from earshot.model import schema as frames
 from earshot.settings import Settings
@@ -156,8 +156,9 @@ def commands() -> str:
 
 
 COMMANDS: Final = """
-`earshot COMMAND --help` prints the same. Exit codes: 0 done, 2 wrong use, 1 anything else. With
-`--json` a command prints one JSON object and nothing else; messages go to standard error.
+`earshot COMMAND --help` prints the same. Exit codes: 0 done, 2 wrong use, 130 and 143 stopped by
+Ctrl-C and SIGTERM, 1 anything else. With `--json` a command prints one JSON object and nothing
+else; messages go to standard error.
 """
 
 
@@ -165,7 +166,7 @@ def walk(group: Any, above: str = "earshot") -> Iterator[tuple[str, Any]]:  # no
     """Every command below a group that is not hidden, by its full name."""
     context = group.make_context(above, [], resilient_parsing=True)
     for name in group.list_commands(context):
-        command = group.get_command(context, name)
+        command = group.resolve_command(context, [name])[1]  # a list alone imports no commands
         if command.hidden:
             continue
         yield f"{above} {name}", command
@@ -294,7 +295,6 @@ SHOWN: Final = {
     "INTERACTION": "A like, repost or follow",
     "WINDOW": "A row of a window",
     "GAP": "A gap",
-    "COUNT": "A counter",
     "RECORD": "A record of the log",
 }
 """Frames of `earshot.model.schema` → the heading under which they are told of."""

@@ -208,7 +208,7 @@ def test_marks_are_stretches_of_their_own_field():
         ]
 
     assert shown("東京タワー", 0) == [("title", "東京タワー"), ("text", "東京タワー")]
-    assert shown("bik* OR #hidden", 1) == [("text", "#Bike"), ("text", "bikes")]
+    assert shown("bik* OR #hidden", 1) == [("text", "Bike"), ("text", "bikes")]
     assert shown("red", 2) == [("text", "red")]
     assert shown("red", 3) == [("title", "red"), ("title", "red")]
     assert shown("-red", 2) == []

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from earshot import __version__
+import earshot
 from earshot.api.problems import ProblemError, respond
 from earshot.clock import Clock
 from earshot.settings import Settings
@@ -42,7 +42,7 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Earshot-Version": __version__,
+    "Earshot-Version": earshot.__version__,
 }
 
 

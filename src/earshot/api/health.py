@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from earshot import __version__
+import earshot
 from earshot.api.deps import Rooms
 from earshot.api.present import figure, moment, whole
 from earshot.api.schemas.collection import Check, Engine, Kept, Readiness, System
@@ -59,7 +59,7 @@ def system(rooms: Rooms, settings: Settings) -> System:
     """What runs here, and what it holds."""
     bounds = rooms.store.bounds()
     return System(
-        build=__version__,
+        build=earshot.__version__,
         engine=engine(rooms),
         keep=Kept(
             posts=settings.keep.posts,

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from earshot import __version__
+import earshot
 from earshot.api import health
 from earshot.api.deps import Rooms
 from earshot.api.present import source_state
@@ -49,7 +49,7 @@ class _Figures(Collector):
     def _engine(self) -> list[Metric]:
         said = health.engine(self._rooms)
         build = GaugeMetricFamily("earshot_build", "Version of the server.", labels=["version"])
-        build.add_metric([__version__], 1)
+        build.add_metric([earshot.__version__], 1)
         figures: list[Metric] = [build]
         for name, doc, value in (
             ("running", "Whether an engine works on this home.", float(said.running)),

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from earshot import __version__
+import earshot
 from earshot.api.routes import collection, export, people, posts, probes, rules, stream, windows
 from earshot.api.schemas.common import Problem
 from earshot.api.schemas.stream import EVENTS
@@ -41,7 +41,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """The API as OpenAPI: problems everywhere, and the shapes of the stream's events."""
     described = get_openapi(
         title="Earshot",
-        version=__version__,
+        version=earshot.__version__,
         summary="Real-time social listening and community intelligence, self-hosted.",
         routes=app.routes,
     )

@@ -16,7 +16,7 @@ import polars as pl
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-from earshot import __version__
+import earshot
 from earshot.api import health, present
 from earshot.api.auth import Auth
 from earshot.api.deps import Actor, Rooms
@@ -124,7 +124,7 @@ class EventStream(Response):
         place = self._after or live.head()
         hello = shapes.StreamHello(
             server_time=self._rooms.clock.now(),
-            build=__version__,
+            build=earshot.__version__,
             heartbeat_s=HEARTBEAT_S,
             oldest=live.oldest(),
             head=live.head(),

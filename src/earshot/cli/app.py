@@ -55,11 +55,11 @@ COMMANDS: Final[Mapping[str, Listed]] = {
         "Find stored posts, newest first, with the language that rules are written in.",
     ),
     "top": Listed(
-        "lists",
+        "top",
         "Rank the values of a facet in a window of event time: posts, then distinct authors.",
     ),
     "counts": Listed(
-        "lists", "Account for every record consumed since the beginning, by source and by rule."
+        "counts", "Account for every record consumed since the beginning, by source and by rule."
     ),
     "export": Listed(
         "export",
@@ -95,9 +95,7 @@ RULES: Final[Mapping[str, Listed]] = {
         "rule_texts",
         "Print an expression in its canonical form, or say what is wrong with it and where.",
     ),
-    "test": Listed(
-        "rule_texts", "Say what an expression would have found, without saving it."
-    ),
+    "test": Listed("rule_texts", "Say what an expression would have found, without saving it."),
 }
 
 
@@ -131,7 +129,7 @@ def lazily(listed: Mapping[str, Listed], find: Callable[[], typer.Typer]) -> typ
     return Lazy
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=lazily(COMMANDS, lambda: app),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -173,7 +171,7 @@ def root(
     context.obj = import_module("earshot.cli.common").begin(home=home, log_format=log_format)
 
 
-class Stopped(SystemExit):  # noqa: N818 - not an error: it was asked for
+class Stopped(SystemExit):
     """A signal asked the command to end; raised in the main thread, where it waits."""
 
 

@@ -10,6 +10,7 @@ import polars as pl
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from earshot.cli.app import app, err
 from earshot.clock import SystemClock
@@ -66,5 +67,11 @@ def table(title: str, frame: pl.DataFrame) -> None:
     for name, kind in frame.schema.items():
         grid.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
     for row in frame.iter_rows():
-        grid.add_row(*("" if v is None else f"{v:,}" if isinstance(v, int) else str(v) for v in row))
+        grid.add_row(*map(_cell, row))
     out.print(grid)
+
+
+def _cell(value: object) -> Text:
+    """A value as text, which is never read as markup."""
+    shown = "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    return Text(shown)

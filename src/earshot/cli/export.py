@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Write stored posts, one a line in schema order (`source` and `id` first), without a cap.
 
-        earshot export --format csv -o posts.csv 'lang:en #music'
+    earshot export --format csv -o posts.csv 'lang:en #music'
     """
     known("format", format_, FORMATS)
     if output is None and format_ == "parquet" and sys.stdout.isatty():

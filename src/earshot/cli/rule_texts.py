@@ -51,8 +51,8 @@ def format_(expression: Expression, as_json: Json = False) -> None:
     answer({"text": text}, as_json=as_json, show=lambda: out.print(text, markup=False))
 
 
-@group.command()
-def test(
+@group.command("test")
+def try_(
     context: typer.Context,
     expression: Expression,
     on: Annotated[

@@ -18,7 +18,7 @@ ACTS_AFTER = dt.timedelta(seconds=2)
 """A saved version acts from then on, so that hits do not depend on when the engine reloads."""
 ACTOR = "command line"
 
-group = typer.Typer(
+group: typer.Typer = typer.Typer(
     cls=lazily(RULES, lambda: group),
     no_args_is_help=True,
     help="Add, change, try and list rules.",

@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """Find stored posts, newest first, with the language that rules are written in.
 
-        earshot search '"night market" (music OR #music) -is:repost lang:en'
+    earshot search '"night market" (music OR #music) -is:repost lang:en'
     """
     with open_rooms(settings_of(context), CLOCK, writable=False) as rooms:
         found = search(rooms.store, expression, limit=limit, total=True)

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from earshot.cli.common import CLOCK, Json, answer, app, settings_of, table
-from earshot.engine.operate import seal_now
 from earshot.engine.home import lake_of
+from earshot.engine.operate import seal_now
 
 
 @app.command("sql")
@@ -17,7 +17,7 @@ def command(
 ) -> None:
     """Ask the history with SQL (DuckDB) over the view `posts`; nothing can be changed by it.
 
-        earshot sql "SELECT lang, count(*) AS n FROM posts GROUP BY lang ORDER BY n DESC"
+    earshot sql "SELECT lang, count(*) AS n FROM posts GROUP BY lang ORDER BY n DESC"
     """
     settings = settings_of(context)
     seal_now(settings, CLOCK)

@@ -2,9 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
+import hashlib
 import os
 import signal
+import socket
 import threading
+import time
 import webbrowser
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Annotated, Any
@@ -17,25 +21,34 @@ from earshot.api.app import create_app
 from earshot.api.deps import Rooms as ApiRooms
 from earshot.cli.common import CLOCK, app, out, settings_of
 from earshot.engine.collect import Collector
-from earshot.engine.home import Rooms, engine_lock, engine_runs, lake_of, open_rooms
+from earshot.engine.home import (
+    Rooms,
+    engine_lock,
+    engine_runs,
+    lake_of,
+    open_rooms,
+    up_lock,
+)
 from earshot.engine.local import LocalEngine
 from earshot.engine.profiles import offer_authors
-from earshot.engine.supervise import WRONG_USE, Supervisor
-from earshot.errors import ConfigError, ConflictError
+from earshot.engine.supervise import Supervisor
+from earshot.errors import ConfigError, ConflictError, EarshotError
 from earshot.live import open_live
 from earshot.settings import Settings
-from earshot.sources import open_source
+from earshot.sources import Source, open_source
 from earshot.sources.bluesky import ProfileResolver, reachable
 
 say = structlog.get_logger(__name__)
 
 PROFILES = "bluesky-profiles"
+HANDOVER_S = 3.0
+"""How long a start waits for an engine that is ending."""
 REACH_S = 4.0
 """How long the start waits for an answer of Bluesky before it shows the demo world."""
 
 
 @app.command("up")
-def command(
+def command(  # noqa: PLR0913, PLR0917 - a command, its options
     context: typer.Context,
     source: Annotated[
         list[str] | None,
@@ -57,22 +70,31 @@ def command(
     nothing that was accepted is lost.
     """
     settings = _with_web(settings_of(context), host, port)
-    if engine_runs(settings):
-        msg = f"Earshot runs already in {settings.home}"
-        raise ConflictError(msg, hint="stop it first, or use another --home")
-    sources = list(source or []) or ([_choose(settings)] if collect else [])
-    code = asyncio.run(_up(settings, sources, open_browser=open_browser))
+    with up_lock(settings), _listening_at(settings) as listener:
+        _refuse_running(settings)
+        urls = list(source or []) or ([_choose(settings)] if collect else [])
+        sources = [(connection_of(url), _open(settings, url)) for url in dict.fromkeys(urls)]
+        code = asyncio.run(_up(settings, sources, listener, open_browser=open_browser))
     raise typer.Exit(code)
 
 
 @app.command("engine", hidden=True)
-def engine(context: typer.Context) -> None:
+def engine(
+    context: typer.Context,
+    parent: Annotated[
+        int | None, typer.Option(help="Process without which it shall not go on.")
+    ] = None,
+) -> None:
     """Work off the log of the home until SIGTERM; `earshot up` starts and supervises this."""
     settings, stop = settings_of(context), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    threading.Thread(target=_stop_with, args=(os.getppid(), stop), daemon=True).start()
-    with engine_lock(settings), open_rooms(settings, CLOCK, writable=True) as rooms:
+    if parent is not None:
+        threading.Thread(target=_stop_with, args=(parent, stop), daemon=True).start()
+    with (
+        engine_lock(settings, patience_s=HANDOVER_S),
+        open_rooms(settings, CLOCK, writable=True) as rooms,
+    ):
         LocalEngine(rooms).run(stop)
 
 
@@ -81,6 +103,36 @@ def _stop_with(parent: int, stop: threading.Event) -> None:
     while not stop.wait(0.5):
         if os.getppid() != parent:
             stop.set()
+
+
+def _refuse_running(settings: Settings) -> None:
+    """An engine whose parent just died may still be ending."""
+    until = CLOCK.monotonic() + HANDOVER_S
+    while engine_runs(settings):
+        if CLOCK.monotonic() > until:
+            msg = f"an engine runs already in {settings.home}"
+            raise ConflictError(msg, hint="stop it first, or use another --home")
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _listening_at(settings: Settings) -> Iterator[socket.socket]:
+    """Take the port before anything else is started.
+
+    Raises:
+        ConfigError: Something else has it, or the address is none of this machine.
+    """
+    host, port = settings.web.host, settings.web.port
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=family)
+    except OSError as e:
+        msg = f"cannot listen on {host}:{port}: {e.strerror or e}"
+        taken = e.errno == errno.EADDRINUSE
+        hint = "something else uses the port: choose another with --port" if taken else ""
+        raise ConfigError(msg, hint=hint or "choose another address with --host and --port") from e
+    with listener:
+        yield listener
 
 
 def _with_web(settings: Settings, host: str | None, port: int | None) -> Settings:
@@ -100,7 +152,13 @@ def _choose(settings: Settings) -> str:
     return "demo:"
 
 
-async def _up(settings: Settings, sources: list[str], *, open_browser: bool) -> int:
+async def _up(
+    settings: Settings,
+    sources: list[tuple[str, Source]],
+    listener: socket.socket,
+    *,
+    open_browser: bool,
+) -> int:
     with open_rooms(settings, CLOCK, writable=False) as rooms, lake_of(settings) as lake:
         live = open_live(settings.live, feed=rooms.store)
         api = create_app(
@@ -118,43 +176,66 @@ async def _up(settings: Settings, sources: list[str], *, open_browser: bool) -> 
         server = _Server(
             uvicorn.Config(
                 api,
-                host=settings.web.host,
-                port=settings.web.port,
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=3,
             )
         )
-        supervisor = Supervisor(
-            ["-m", "earshot.cli", "--home", str(settings.home), "engine"], CLOCK
-        )
-        jobs: list[Coroutine[Any, Any, Any]] = [live.run(), supervisor.run()]
-        jobs += [_collect(rooms, url) for url in sources]
-        if settings.bluesky.profiles and any(url.startswith("bluesky:") for url in sources):
+        command = ["-m", "earshot.cli", "--home", str(settings.home)]
+        command += ["engine", "--parent", str(os.getpid())]
+        supervising = asyncio.create_task(Supervisor(command, CLOCK).run())
+        jobs: list[Coroutine[Any, Any, Any]] = [live.run()]
+        jobs += [_run(Collector(source, name, rooms.log, CLOCK)) for name, source in sources]
+        if settings.bluesky.profiles and any(s.name == "bluesky" for _, s in sources):
             resolver = ProfileResolver(settings.bluesky.profiles, clock=CLOCK)
             jobs.append(offer_authors(rooms.store, resolver))
             jobs.append(_run(Collector(resolver, PROFILES, rooms.log, CLOCK)))
-        async with _together(jobs) as failed:
-            serving = asyncio.create_task(server.serve())
+        async with _together([supervising, *map(asyncio.create_task, jobs)]):
+            stopping = _on_signals()
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
             await _listening(server, serving)
-            _welcome(settings, rooms, server, open_browser=open_browser)
-            await asyncio.wait({serving, failed}, return_when=asyncio.FIRST_COMPLETED)
+            _welcome(settings, rooms, listener, open_browser=open_browser)
+            ends = {serving, supervising, asyncio.create_task(stopping.wait())}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             server.should_exit = True
             await serving
-            return WRONG_USE if failed.done() else 0
+            return _code(supervising)
 
 
-async def _collect(rooms: Rooms, url: str) -> None:
-    source = open_source(url, clock=CLOCK, options=_options(rooms.settings, url))
-    await _run(Collector(source, url.partition("?")[0].rstrip(":"), rooms.log, CLOCK))
+def _on_signals() -> asyncio.Event:
+    """Set by SIGINT and SIGTERM, which from now on do nothing else."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def _code(supervising: "asyncio.Task[int]") -> int:
+    """The exit code: 0, unless the engine cannot run."""
+    if not supervising.done():
+        return 0
+    return supervising.result()  # or raise what the supervisor failed with
+
+
+def connection_of(url: str) -> str:
+    """Name under which a source is collected; the same for the same URL, and without secrets."""
+    base, _, query = url.partition("?")
+    name = base.rstrip(":")
+    return f"{name}-{hashlib.sha256(query.encode()).hexdigest()[:6]}" if query else name
+
+
+def _open(settings: Settings, url: str) -> Source:
+    return open_source(url, clock=CLOCK, options=_options(settings, url))
 
 
 async def _run(collector: Collector) -> None:
     async with asyncio.TaskGroup() as group:
         watch = group.create_task(collector.watch())
-        await collector.run()
-        watch.cancel()
+        try:
+            await collector.run()
+        finally:
+            watch.cancel()
 
 
 def _options(settings: Settings, url: str) -> dict[str, object]:
@@ -162,15 +243,12 @@ def _options(settings: Settings, url: str) -> dict[str, object]:
 
 
 @contextlib.asynccontextmanager
-async def _together(
-    jobs: list[Coroutine[Any, Any, Any]],
-) -> AsyncIterator[asyncio.Future[Any]]:
-    """Run jobs beside the body; the future yields when the engine's supervisor gave up."""
-    tasks = [asyncio.create_task(job) for job in jobs]
+async def _together(tasks: "list[asyncio.Task[Any]]") -> AsyncIterator[None]:
+    """Let tasks run beside the body; one that fails is told of and stops no other."""
     for task in tasks:
         task.add_done_callback(_tell)
     try:
-        yield tasks[1]
+        yield
     finally:
         for task in tasks:
             task.cancel()
@@ -183,31 +261,27 @@ def _tell(task: asyncio.Task[Any]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """SIGINT and SIGTERM both end `serve` in good order, and nothing else."""
+    """Leaves signals to us: SIGINT and SIGTERM both end everything in good order."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """See `uvicorn.Server`, which would raise the signal once more at the end."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+        """Do nothing."""
         yield
 
 
 async def _listening(server: uvicorn.Server, serving: "asyncio.Task[None]") -> None:
-    while not server.started:
-        if serving.done():
-            serving.result()
-            address = f"{server.config.host}:{server.config.port}"
-            msg = f"cannot listen on {address}"
-            raise ConfigError(msg, hint="something else uses the port: choose another with --port")
+    while not server.started and not serving.done():  # noqa: ASYNC110 - the server tells no event
         await asyncio.sleep(0.02)
+    if serving.done():
+        serving.result()
+        msg = "the web app did not start"
+        raise EarshotError(msg, hint="the messages above say why")
 
 
 def _welcome(
-    settings: Settings, rooms: Rooms, server: uvicorn.Server, *, open_browser: bool
+    settings: Settings, rooms: Rooms, listener: socket.socket, *, open_browser: bool
 ) -> None:
-    port = server.servers[0].sockets[0].getsockname()[1]
+    port = listener.getsockname()[1]
     name = "localhost" if settings.web.host in ("127.0.0.1", "::1") else settings.web.host
     url = settings.web.public_url.rstrip("/") or f"http://{name}:{port}"
     code = rooms.control.setup_code()

@@ -143,7 +143,7 @@ class Collector:
                 await self._tell("waiting", f"failed ({e}); tries again in {wait:.0f} s")
                 await self._sleep(wait)
             else:
-                await self._tell("done", "")
+                await self._tell("done", self.health.detail if self.health.state == "done" else "")
                 return
 
     async def watch(self) -> None:

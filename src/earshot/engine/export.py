@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 import pyarrow.parquet as pq
 
-from earshot import __version__
+import earshot
 from earshot.engine.query import Scope, export_rows
 from earshot.model.rule import RuleVersion
 from earshot.model.schema import GAP, POST, empty
@@ -109,7 +109,7 @@ def provenance_of(
     if scope.sources:
         gaps = gaps.filter(pl.col("source").is_in(list(scope.sources)))
     return {
-        "earshot": __version__,
+        "earshot": earshot.__version__,
         "exported_at": _text(at),
         "expression": expression,
         "since": _text(scope.span.since),

@@ -17,10 +17,9 @@ from earshot.clock import from_micros, micros
 from earshot.model.changes import DIRTY, KEY, Changes
 from earshot.model.hashing import key_hash
 from earshot.model.schema import COUNTERS
-from earshot.pipeline.block import tidy
 from earshot.pipeline.hashes import I64, U64
 from earshot.pipeline.score import Weights
-from earshot.pipeline.window import MINUTE, Windows, chosen, roll, unobserved, window
+from earshot.pipeline.window import COLUMNS, MINUTE, Windows, chosen, roll, unobserved, window
 from earshot.store import Store
 
 MOST_PAIRS: Final = 4_000_000
@@ -53,7 +52,8 @@ class OpenMinutes:
             if minute[0] > self._after and self._posts.may_start(minute):
                 self._posts.open.add(minute)
         self._spoil(changes, posts, minutes)
-        fresh = posts.filter(_is_in(minutes, self._posts.open))
+        whole = _is_in(minutes, self._posts.open)
+        fresh = posts if whole.all() else posts.filter(whole)
         self._posts.add(window(fresh, unobserved(posts), self._weights))
         self._note_scores(changes.observations, fresh)
         self._bound()
@@ -76,10 +76,12 @@ class OpenMinutes:
         keys = key_hash(posts["source"], posts["id"])
         event, seen = self._keys.put(keys, minutes["minute"].dt.epoch("us").to_numpy())
         self._give_up(event, seen, minutes["source"])
-        again = pl.Series(event >= 0)
-        self._posts.give_up(set(minutes.filter(again).iter_rows()))
+        if (event >= 0).any():
+            self._posts.give_up(set(minutes.filter(pl.Series(event >= 0)).iter_rows()))
         taken_back = (changes.tombstones, changes.scrubbed, changes.flags, changes.promoted)
         touched = pl.concat([frame.select(KEY.names()) for frame in taken_back])
+        if touched.is_empty():
+            return
         event, seen = self._keys.find(key_hash(touched["source"], touched["id"]))
         self._give_up(event, seen, touched["source"])
         shown = changes.flags.filter(~pl.col("hidden"))
@@ -183,7 +185,7 @@ class _Part:
             rest += _some(part, ~keep)
         merged = roll(whole, MINUTE)
         self._windows = rest
-        self.add(Windows(merged.keys, tidy(merged.blocks)))
+        self.add(merged)
         return merged
 
     def trim(self) -> None:
@@ -275,9 +277,9 @@ def _find(table: U64, keys: U64) -> I64:
 
 
 def _with_rules(changes: Changes) -> pl.DataFrame:
-    """The posts of a batch with the rules that they hit."""
+    """The posts of a batch, as far as counting looks at them, with the rules that they hit."""
     hits = changes.hits.group_by(KEY.names()).agg(rules="rule")
-    posts = changes.posts.drop("index", "tags")
+    posts = changes.posts.select("id", *(c for c in COLUMNS if c != "rules"))
     none = pl.lit([], pl.List(pl.Int64))
     return posts.join(hits, on=KEY.names(), how="left", maintain_order="left").with_columns(
         pl.col("rules").fill_null(none)
@@ -286,6 +288,8 @@ def _with_rules(changes: Changes) -> pl.DataFrame:
 
 def _minutes_at(when: I64, source: pl.Series) -> set[Minute]:
     """Those of these minutes, in microseconds, that are any (not below 0)."""
+    if not (when >= 0).any():
+        return set()
     rows = pl.DataFrame({"minute": pl.Series(when), "source": source}).filter(pl.col("minute") >= 0)
     return {(from_micros(t), s) for t, s in rows.unique().iter_rows()}
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-import numpy as np
 import polars as pl
 
 from earshot.clock import from_micros, micros
+from earshot.model.schema import TIME
 from earshot.pipeline.codec import decode, encode
 from earshot.pipeline.top import totals
 from earshot.pipeline.window import KEYS, MINUTE, Windows, chosen, roll
@@ -73,10 +73,11 @@ class RollUps:
             minutes: The minutes, those that became empty too.
             now: To know when they come to rest.
         """
-        for minute, source in minutes.iter_rows():
-            self._newest[source] = max(minute, self._newest.get(source, minute))
-            self._touch((FIVE_MINUTES, _floor(minute, FIVE_MINUTES), source), minute, now)
-            self._touch((HOUR, _floor(minute, HOUR), source), None, now)
+        for source, newest in minutes.group_by("source").agg(pl.col("minute").max()).iter_rows():
+            self._newest[source] = max(newest, self._newest.get(source, newest))
+        parts = minutes.select(start="minute", source="source")
+        fives = self._touch(FIVE_MINUTES, parts, now)
+        self._touch(HOUR, fives, now, made=False)
         self._note()
         self._hold(FIVE_MINUTES, made)
         new = [key for key, owed in self._owed.items() if not owed.dropped]
@@ -86,8 +87,10 @@ class RollUps:
 
     def due(self, now: dt.datetime, dirty: pl.DataFrame, *, everything: bool) -> list[Key]:
         """Roll-ups to make now, small ones first: nothing below them is dirty or owed."""
-        open_ = {(w, _floor(m, w), s) for m, s in dirty.iter_rows() for w in PARTS}
-        open_ |= {(HOUR, _floor(start, HOUR), s) for w, start, s in self._owed if w < HOUR}
+        open_ = {(HOUR, _floor(start, HOUR), s) for w, start, s in self._owed if w < HOUR}
+        for width in PARTS:
+            above = dirty.select(_floored(width, "minute"), "source").unique()
+            open_ |= {(width, start, source) for start, source in above.iter_rows()}
         return sorted(
             key for key, owed in self._owed.items()
             if key not in open_ and (everything or self._rests(key, owed, now))
@@ -101,8 +104,7 @@ class RollUps:
         parts += self._read_parts([key for key in keys if key not in near])
         made = roll(parts, width)
         if width == FIVE_MINUTES:
-            for _, start, source in keys:
-                self._touch((HOUR, _floor(start, HOUR), source), start, now)
+            self._touch(HOUR, _frame(keys), now)
             self._hold(HOUR, made)
         gone = self._stored([key for key in keys if not self._owed[key].dropped])
         for key in keys:
@@ -121,23 +123,40 @@ class RollUps:
         gone_on = self._newest.get(source, start) >= end + GRACE
         return gone_on or (now >= end and now >= owed.touched + AT_REST)
 
-    def _touch(self, key: Key, part: dt.datetime | None, now: dt.datetime) -> None:
-        owed = self._owed.get(key)
-        if owed is None:
-            fresh = not self._has_parts(key)
-            owed = self._owed[key] = _Owed(now, dropped=False, at_hand=fresh, parts=set())
-        owed.touched = now
-        if part is not None:
-            owed.at_hand &= part not in owed.parts
-            owed.parts.add(part)
+    def _touch(
+        self, width: int, parts: pl.DataFrame, now: dt.datetime, *, made: bool = True
+    ) -> pl.DataFrame:
+        """Owe the roll-ups above these parts (`start`, `source`), and return them.
 
-    def _has_parts(self, key: Key) -> bool:
-        """Whether the store has parts of it that this process did not make for it."""
-        width, start, source = key
-        return not self._store.series(
-            width=PARTS[width], since=start, until=start + dt.timedelta(seconds=width),
-            source=source, rule=0,
-        ).is_empty()  # fmt: skip
+        If the parts were `made` now, whoever holds them all, each once, need not read them again.
+        """
+        above = parts.with_columns(_floored(width), part="start")
+        grouped = above.group_by("start", "source").agg("part")
+        keys = [(width, start, source) for start, source, _ in grouped.iter_rows()]
+        fresh = self._without_parts([key for key in keys if key not in self._owed])
+        for key, starts in zip(keys, grouped["part"], strict=True):
+            owed = self._owed.get(key)
+            if owed is None:
+                owed = _Owed(now, dropped=False, at_hand=key in fresh, parts=set())
+                self._owed[key] = owed
+            owed.touched = now
+            if made:
+                owed.at_hand &= owed.parts.isdisjoint(starts)
+                owed.parts.update(starts)
+        return grouped.select("start", "source")
+
+    def _without_parts(self, keys: list[Key]) -> set[Key]:
+        """Those of these roll-ups, all of one width, of which the store has no parts yet."""
+        if not keys:
+            return set()
+        width, there = keys[0][0], set[Key]()
+        for source, since, until in runs(_frame(keys), width):
+            found = self._store.series(
+                width=PARTS[width], since=since, until=until, source=source, rule=0
+            )
+            starts = found.select(_floored(width)).to_series().unique()
+            there |= {(width, start, source) for start in starts}
+        return set(keys) - there
 
     def _hold(self, width: int, parts: Windows) -> None:
         """Keep parts for the roll-ups of this width, as long as there is room."""
@@ -153,30 +172,29 @@ class RollUps:
         waiting = {key for key, owed in self._owed.items() if owed.at_hand} - keys
         taken, held = [], []
         for windows in self._at_hand[width]:
-            mine = [(width, _floor(t, width), s) for t, s, _ in windows.keys.iter_rows()]
-            taken += _some(windows, [key in keys for key in mine])
-            held += _some(windows, [key in waiting for key in mine])
+            above = windows.keys.select(_floored(width), "source")
+            taken += _some(windows, _is_in(above, [k for k in keys if k[0] == width]))
+            held += _some(windows, _is_in(above, [k for k in waiting if k[0] == width]))
         self._at_hand[width] = held
         return taken
 
-    def _read_parts(self, keys: Iterable[Key]) -> list[Windows]:
-        blocks = [
-            b for width, start, source in keys
-            for b in self._store.windows(
-                width=PARTS[width], since=start, until=start + dt.timedelta(seconds=width),
-                source=source, rule=None,
-            )
-        ]  # fmt: skip
+    def _read_parts(self, keys: Collection[Key]) -> list[Windows]:
+        blocks = self._read(keys, parts=True)
         return [windows_of(blocks)] if blocks else []
 
-    def _stored(self, keys: Iterable[Key]) -> list[WindowBlock]:
-        return [
-            b for width, start, source in keys
-            for b in self._store.windows(
-                width=width, since=start, until=start + dt.timedelta(seconds=width),
-                source=source, rule=None,
-            )
-        ]  # fmt: skip
+    def _stored(self, keys: Collection[Key]) -> list[WindowBlock]:
+        return self._read(keys, parts=False)
+
+    def _read(self, keys: Collection[Key], *, parts: bool) -> list[WindowBlock]:
+        """The blocks of these roll-ups, or of their parts, of every rule."""
+        blocks = []
+        for width in PARTS:
+            for source, since, until in runs(_frame(k for k in keys if k[0] == width), width):
+                blocks += self._store.windows(
+                    width=PARTS[width] if parts else width,
+                    since=since, until=until, source=source, rule=None,
+                )  # fmt: skip
+        return blocks
 
     def _note(self) -> None:
         """Write down what is owed, where more is owed than was written."""
@@ -204,9 +222,11 @@ def blocks_of(
         for (start, source, rule), (posts, authors, score), blob in rows
         if blob
     ]
-    there = {(b.start, b.source, b.rule) for b in blocks}
-    gone = (b for b in instead_of if (b.start, b.source, b.rule) not in there)
-    return blocks + [empty(b) for b in gone]
+    gone = {(b.start, b.source, b.rule): b for b in instead_of}
+    if gone:
+        for block in blocks:
+            gone.pop((block.start, block.source, block.rule), None)
+    return blocks + [empty(b) for b in gone.values()]
 
 
 def empty(block: WindowBlock) -> WindowBlock:
@@ -214,10 +234,42 @@ def empty(block: WindowBlock) -> WindowBlock:
     return WindowBlock(block.start, block.width, block.source, block.rule, 0, 0, 0, b"")
 
 
-def _some(windows: Windows, keep: list[bool]) -> list[Windows]:
-    if not any(keep):
+def runs(windows: pl.DataFrame, width: int) -> list[tuple[str, dt.datetime, dt.datetime]]:
+    """Cut windows of one width (`start`, `source`) into (source, since, until) without holes."""
+    apart = pl.col("start").diff() != dt.timedelta(seconds=width)
+    other = pl.col("source") != pl.col("source").shift()
+    found = (
+        windows.unique()
+        .sort("source", "start")
+        .with_columns(run=(apart | other).fill_null(value=True).cum_sum())
+        .group_by("run", "source", maintain_order=True)
+        .agg(since=pl.col("start").min(), until=pl.col("start").max())
+    )
+    wide = dt.timedelta(seconds=width)
+    return [(s, since, until + wide) for _, s, since, until in found.iter_rows()]
+
+
+def _frame(keys: Iterable[Key]) -> pl.DataFrame:
+    """`start`, `source` of these roll-ups."""
+    schema = pl.Schema([("start", TIME), ("source", pl.String())])
+    return pl.DataFrame([key[1:] for key in keys], schema, orient="row")
+
+
+def _is_in(windows: pl.DataFrame, keys: Iterable[Key]) -> pl.Series:
+    """Whether each window (`start`, `source`) is one of these."""
+    known = _frame(keys).with_columns(known=pl.lit(value=True))
+    found = windows.join(known, on=["start", "source"], how="left", maintain_order="left")
+    return found["known"].fill_null(value=False)
+
+
+def _some(windows: Windows, keep: pl.Series) -> list[Windows]:
+    if not keep.any():
         return []
-    return [windows] if all(keep) else [chosen(windows, pl.Series(np.array(keep)))]
+    return [windows] if keep.all() else [chosen(windows, keep)]
+
+
+def _floored(width: int, column: str = "start") -> pl.Expr:
+    return pl.col(column).dt.truncate(f"{width}s")
 
 
 def _floor(moment: dt.datetime, width: int) -> dt.datetime:

@@ -3,11 +3,10 @@
 import datetime as dt
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from earshot.clock import from_micros, micros
-from earshot.engine.rollups import FIVE_MINUTES, HOUR, windows_of
+from earshot.engine.rollups import FIVE_MINUTES, HOUR, runs, windows_of
 from earshot.errors import UsageError
 from earshot.model.schema import FACETS, TIME, VARIANTS
 from earshot.pipeline.top import TOP, top, totals
@@ -148,16 +147,8 @@ def _covering(  # noqa: PLR0913 - one question, its parts
 def _read(store: Store, width: int, wanted: pl.DataFrame, rule: int) -> list[WindowBlock]:
     """These blocks, asked for in runs without holes."""
     blocks = []
-    for (source,), rows in wanted.group_by("source", maintain_order=True):
-        starts = rows["start"].sort().dt.epoch("us").to_numpy()
-        for run in np.split(starts, np.flatnonzero(np.diff(starts) != width * _US) + 1):
-            blocks += store.windows(
-                width=width,
-                since=from_micros(int(run[0])),
-                until=from_micros(int(run[-1]) + width * _US),
-                source=str(source),
-                rule=rule,
-            )
+    for source, since, until in runs(wanted.select("start", "source"), width):
+        blocks += store.windows(width=width, since=since, until=until, source=source, rule=rule)
     return blocks
 
 

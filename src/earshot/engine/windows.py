@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import polars as pl
 
 from earshot.engine.minutes import OpenMinutes
-from earshot.engine.rollups import PARTS, Key, RollUps, blocks_of
+from earshot.engine.rollups import PARTS, Key, RollUps, blocks_of, runs
 from earshot.engine.spans import series_of, top_of
 from earshot.model.changes import DIRTY, Changes
 from earshot.model.schema import STORED
@@ -134,25 +134,15 @@ class WindowKeeper:
 
     def _stored(self, minutes: pl.DataFrame) -> list[WindowBlock]:
         """The blocks that the store has of these minutes, of all rules."""
-        runs = (
-            minutes.sort("source", "minute")
-            .with_columns(
-                run=(
-                    (pl.col("source") != pl.col("source").shift())
-                    | (pl.col("minute").diff() != dt.timedelta(minutes=1))
-                ).fill_null(value=True).cum_sum()
-            )
-            .group_by("source", "run", maintain_order=True)
-            .agg(since=pl.col("minute").min(), until=pl.col("minute").max())
-        )  # fmt: skip
         return [
             block
-            for source, _, since, until in runs.iter_rows()
-            for block in self._store.windows(
-                width=MINUTE, since=since, until=until + dt.timedelta(seconds=MINUTE),
-                source=source, rule=None,
+            for source, since, until in runs(
+                minutes.select(start="minute", source="source"), MINUTE
             )
-        ]  # fmt: skip
+            for block in self._store.windows(
+                width=MINUTE, since=since, until=until, source=source, rule=None
+            )
+        ]
 
     def _roll(self, now: dt.datetime, dirty: pl.DataFrame, *, everything: bool, limit: int) -> int:
         """Make the roll-ups that are due; of each width in transactions of bounded size."""

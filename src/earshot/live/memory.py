@@ -7,9 +7,10 @@ with it gets them again, and no hole is possible.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
 import polars as pl
@@ -41,6 +42,7 @@ TOPIC_OF: Final = {
     "system": "system",
 }
 
+T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -216,24 +218,14 @@ class MemoryLive:
         return f"{epoch}.{oldest - 1}"
 
     async def run(self) -> None:
-        """See `Live.run`. A feed that cannot be read is asked again; the error is said once."""
-        troubled = False
+        """See `Live.run`."""
         while True:
-            try:
-                many = await self._step()
-            except EarshotError as e:
-                if not troubled:
-                    say.warning("change feed cannot be read", why=str(e))
-                troubled = True
-                await asyncio.sleep(TROUBLE_S)
-                continue
-            troubled = False
-            if not many:
+            if not await self._step():
                 await asyncio.sleep(self._poll_s)
 
     async def _step(self) -> bool:
         """Read what is new and hand it to all; whether there may be more at once."""
-        epoch, oldest, newest = await asyncio.to_thread(self._feed.feed)
+        epoch, oldest, newest = await _asked(self._feed.feed)
         if not self._listeners:
             self._epoch, self._seq = epoch, newest  # nobody looks: keep the place, read nothing
             return False
@@ -256,11 +248,11 @@ class MemoryLive:
         self._epoch, self._seq = epoch, seq
 
     async def _read(self, after: int) -> list[_Change]:
-        return _changes(await asyncio.to_thread(self._feed.changes, after, limit=PAGE))
+        return _changes(await _asked(partial(self._feed.changes, after, limit=PAGE)))
 
     async def listen(self, topics: frozenset[str], after: str | None) -> AsyncIterator[Pushed]:
         """See `Live.listen`."""
-        epoch, oldest, newest = await asyncio.to_thread(self._feed.feed)
+        epoch, oldest, newest = await _asked(self._feed.feed)
         reason, seq = _place(after, epoch, oldest, newest)
         listener = _Listener(topics, epoch, seq)
         if reason:
@@ -276,7 +268,7 @@ class MemoryLive:
     async def _catch_up(self, listener: _Listener) -> AsyncIterator[Pushed]:
         """Replay in order, as many posts an event as fit; then the listener is one of all."""
         while True:
-            epoch, oldest, newest = await asyncio.to_thread(self._feed.feed)
+            epoch, oldest, newest = await _asked(self._feed.feed)
             reason, _ = _place(_id(listener.epoch, listener.pending.seq), epoch, oldest, newest)
             if reason:  # it was slow, and what it stood at is gone meanwhile
                 listener.reset(reason, epoch, newest, oldest)
@@ -316,6 +308,19 @@ class MemoryLive:
             Pushed(now if i == last else before, kind, _encode(data))
             for i, (kind, data) in enumerate(found)
         ]
+
+
+async def _asked(question: Callable[[], T]) -> T:
+    """The feed's answer; a feed that cannot be read is asked again, the error is said once."""
+    said = False
+    while True:
+        try:
+            return await asyncio.to_thread(question)
+        except EarshotError as e:
+            if not said:
+                say.warning("change feed cannot be read", why=str(e))
+            said = True
+            await asyncio.sleep(TROUBLE_S)
 
 
 def _id(epoch: str, seq: int) -> str:

@@ -239,6 +239,15 @@ def _order(places: I64, value: U32, windows: int, values: int) -> I64:
 
 
 @njit(cache=True, nogil=True)
+def is_any(counts: I64, row: int) -> bool:
+    """Whether a row counts anything (asked for each row: no temporary arrays)."""
+    some = False
+    for c in range(4):
+        some = some or counts[row, c] != 0
+    return some
+
+
+@njit(cache=True, nogil=True)
 def _run_end(order: I64, i: int, places: I64, value: U32) -> int:
     j = i + 1
     while (
@@ -307,7 +316,8 @@ def _merge(  # noqa: PLR0913, PLR0917 - the columns of Blocks
         j, m, sketched = _run_end(order, i, places, value), 0, False
         for k in range(i, j):
             r = order[k]
-            out_counts[row] += counts[r]
+            for c in range(4):
+                out_counts[row, c] += counts[r, c]
             sketched = sketched or sketch[r] >= 0
             for q in range(pair_end[r], pair_end[r + 1]):
                 buffer[m] = pair[q]
@@ -326,7 +336,7 @@ def _merge(  # noqa: PLR0913, PLR0917 - the columns of Blocks
         else:
             out_pair[w : w + m] = buffer[:m]
             w += m
-        if np.any(out_counts[row] != 0):
+        if is_any(out_counts, row):
             out_value[row] = value[order[i]]
             out_end[row + 1] = w
             row_end[places[order[i]] + 1] += 1

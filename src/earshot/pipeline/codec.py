@@ -22,7 +22,7 @@ from earshot.pipeline.sketch import REGISTERS
 VERSION: Final = 16 * HASH_VERSION + 1
 PLAIN, ZSTD = 0, 1
 LEVEL: Final = 1
-WORTH: Final = 160
+WORTH: Final = 512
 """Bodies of fewer bytes stay plain: compression would cost more than it saves."""
 _HEAD: Final = 28
 _COLUMNS: Final = 8

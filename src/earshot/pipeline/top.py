@@ -82,16 +82,14 @@ def top(
 
 def totals(blocks: Blocks) -> pl.DataFrame:
     """`posts`, `authors`, `score` of each window: its facet `total`, variant `all`."""
-    sizes = np.diff(blocks.row_end)
-    place = np.repeat(np.arange(blocks.windows, dtype=np.uint32), sizes)
+    place = np.repeat(np.arange(blocks.windows), np.diff(blocks.row_end))
     total = blocks.facet[blocks.value] == FACET_CODES["total"]
-    counted = _counted(pick(blocks, total), "all").with_columns(window=pl.Series(place[total]))
-    every = pl.DataFrame({"window": np.arange(blocks.windows, dtype=np.uint32)})
-    return (
-        every.join(counted, on="window", how="left", maintain_order="left")
-        .select("posts", "authors", "score")
-        .fill_null(0)
-    )
+    found, rows_of = pick(blocks, total), place[total]
+    sums = np.zeros((3, blocks.windows), np.int64)
+    sums[0, rows_of] = found.counts[:, 0]
+    sums[1, rows_of] = np.minimum(_distinct(found, "all"), found.counts[:, 0])
+    sums[2, rows_of] = found.counts[:, 2]
+    return pl.DataFrame(dict(zip(("posts", "authors", "score"), sums, strict=True)))
 
 
 def with_previous(now: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
@@ -116,9 +114,7 @@ def _counted(blocks: Blocks, variant: str) -> pl.DataFrame:
     own = blocks.counts
     if variant != "all":
         own = own - own[:, [1, 1, 3, 3]]
-    authors = _authors(
-        blocks.pair_end, blocks.pair, blocks.sketch, blocks.registers, int(variant != "all")
-    )
+    authors = _distinct(blocks, variant)
     text = strings(blocks.text_end, blocks.text).gather(blocks.value)
     return pl.DataFrame(
         {
@@ -129,6 +125,14 @@ def _counted(blocks: Blocks, variant: str) -> pl.DataFrame:
             "score": own[:, 2],
         }
     )
+
+
+def _distinct(blocks: Blocks, variant: str) -> I64:
+    """Distinct authors of each row; of a sketch an estimate, which may be more than its posts."""
+    found: I64 = _authors(
+        blocks.pair_end, blocks.pair, blocks.sketch, blocks.registers, int(variant != "all")
+    )
+    return found
 
 
 @njit(cache=True, nogil=True)

@@ -13,7 +13,7 @@ from earshot.model.document import document
 from earshot.model.hashing import Array
 from earshot.model.schema import COUNTERS, TIME
 from earshot.model.tokens import tokenize
-from earshot.pipeline.block import Blocks, join, merge, none
+from earshot.pipeline.block import Blocks, is_any, join, merge, none
 from earshot.pipeline.facets import NEEDED, Facets, facets
 from earshot.pipeline.hashes import I64, U32, author_keys
 from earshot.pipeline.score import Weights, observed_score, own_score
@@ -22,6 +22,8 @@ from earshot.pipeline.sketch import EXACT
 KEYS: Final = pl.Schema({"start": TIME, "source": pl.String(), "rule": pl.Int64()})
 """What a window of a given width is known by; rule 0: all posts of the source."""
 MINUTE: Final = 60
+COLUMNS: Final = (*NEEDED, "kind", "event_time", "consumed", "hidden", "copy", "rules")
+"""All columns of a post that counting looks at."""
 _US: Final = 1_000_000
 
 
@@ -44,8 +46,8 @@ def window(posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights) -> Win
     """Count posts by the minute of `event_time`, and scores by the minute they were seen in.
 
     Args:
-        posts: STORED + `rules` (List(Int64)), of any minutes and sources; those that windows do
-            not count are left out here.
+        posts: STORED + `rules` (List(Int64)), at least COLUMNS of these, of any minutes and
+            sources; those that windows do not count are left out here.
         observed: STORED + `rules` of observed posts, `minute` (in which they were seen), `base`,
             `seen_<counter>`, `before_<counter>` (null: never).
         weights: What counters are worth.
@@ -54,9 +56,9 @@ def window(posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights) -> Win
         One window for every (minute, source, rule) that a post or a score falls into; rule 0
         has all posts.
     """
-    carriers = pl.concat(
-        [_of_posts(counts(posts), weights), _of_observed(counts(observed), weights)]
-    )
+    brought = [_of_posts(counts(posts), weights)] if posts.height else []
+    brought += [_of_observed(counts(observed), weights)] if observed.height else []
+    carriers = pl.concat(brought) if brought else pl.DataFrame()
     if carriers.height == 0:
         return Windows(pl.DataFrame(schema=KEYS), none())
     found = facets(carriers, tokenize(document(carriers), index=True))
@@ -81,18 +83,21 @@ def unobserved(posts: pl.DataFrame) -> pl.DataFrame:
 
 def roll(parts: Sequence[Windows], width: int) -> Windows:
     """Merge windows into those of `width` seconds that contain them, by source and rule."""
-    keys = pl.concat([part.keys for part in parts]) if parts else pl.DataFrame(schema=KEYS)
-    if keys.height == 0:
-        return Windows(keys, none())
+    full = [part for part in parts if part.keys.height]
+    if not full:
+        return Windows(pl.DataFrame(schema=KEYS), none())
+    keys = pl.concat([part.keys for part in full])
     start = pl.from_epoch(
         pl.col("start").dt.epoch("us") // (width * _US) * (width * _US), time_unit="us"
     ).cast(TIME)
     floored = keys.with_columns(start)
     wide = floored.unique().sort(KEYS.names())
+    if len(full) == 1 and wide.height == keys.height:
+        return Windows(floored, full[0].blocks)  # nothing to merge
     into = floored.join(
         wide.with_row_index("into"), on=KEYS.names(), how="left", maintain_order="left"
     )["into"]
-    return Windows(wide, merge(join([p.blocks for p in parts]), into.to_numpy(), wide.height))
+    return Windows(wide, merge(join([p.blocks for p in full]), into.to_numpy(), wide.height))
 
 
 def chosen(windows: Windows, keep: pl.Series) -> Windows:
@@ -134,9 +139,7 @@ def _scopes(carriers: pl.DataFrame) -> tuple[I64, U32, pl.DataFrame]:
     sources = carriers["source"].unique().sort()
     source = carriers["source"].cast(pl.Enum(sources)).to_physical().to_numpy().astype(np.int64)
     place = carriers["minute"].to_numpy() * len(sources) + source
-    known, scope = np.unique(
-        np.repeat(place, sizes) * len(known_rules) + rule, return_inverse=True
-    )
+    known, scope = np.unique(np.repeat(place, sizes) * len(known_rules) + rule, return_inverse=True)
     at, rest = np.divmod(known, len(sources) * len(known_rules))
     keys = pl.DataFrame(
         {
@@ -246,7 +249,7 @@ def _aggregate(  # noqa: PLR0913, PLR0917 - facets, scopes and what carriers bri
                         m += 1
                     pair[m - 1] |= np.uint32(once[c])
                 i += 1
-            if np.any(counted[row] != 0):
+            if is_any(counted, row):
                 out_value[row] = np.uint32(v)
                 row += 1
                 out_end[row] = m

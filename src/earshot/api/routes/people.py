@@ -4,7 +4,7 @@ from typing import Annotated, Literal, cast
 
 from fastapi import Query, Request, Response
 
-from earshot import __version__
+import earshot
 from earshot.api.auth import Auth
 from earshot.api.deps import CursorText, Limit, ReadAudit, ReadMe, RoomsDep, WriteMe
 from earshot.api.paging import address, number
@@ -135,5 +135,5 @@ def _me(person: Person, rights: frozenset[str], via: str) -> shapes.Me:
         rights=sorted(rights),
         workspace=shapes.Workspace(id=DEFAULT_WORKSPACE, name="default"),
         via=cast("Literal['session', 'token']", via),
-        build=__version__,
+        build=earshot.__version__,
     )

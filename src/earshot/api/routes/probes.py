@@ -2,7 +2,7 @@
 
 from fastapi import Request, Response
 
-from earshot import __version__
+import earshot
 from earshot.api import health, metrics
 from earshot.api.deps import May, RoomsDep
 from earshot.api.routes import router
@@ -14,7 +14,7 @@ api = router("probes")
 @api.get("/healthz", operation_id="health_get")
 def healthz() -> Health:
     """The process answers."""
-    return Health(ok=True, build=__version__)
+    return Health(ok=True, build=earshot.__version__)
 
 
 @api.get(

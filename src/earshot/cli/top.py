@@ -1,15 +1,14 @@
-"""`earshot top` and `earshot counts`: what was counted."""
+"""`earshot top`: what is talked about most."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated
 
 import polars as pl
 import typer
 
 from earshot.cli.common import CLOCK, Json, answer, app, known, settings_of, table
 from earshot.engine.home import open_rooms
-from earshot.engine.tallies import counts_of
-from earshot.engine.windows import top_of
+from earshot.engine.spans import top_of
 from earshot.errors import UsageError
 from earshot.model.schema import FACETS, VARIANTS
 
@@ -17,7 +16,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @app.command()
-def top(
+def top(  # noqa: PLR0913, PLR0917 - a command, its options
     context: typer.Context,
     facet: Annotated[str, typer.Option(help=f"One of {', '.join(FACETS)}.")] = "hashtag",
     window: Annotated[str, typer.Option(help="Width: 1m, 5m, 1h, 60m, 1d …")] = "1h",
@@ -53,30 +52,6 @@ def top(
         as_json=as_json,
         show=lambda: table(f"{facet}, {window} until {end:%Y-%m-%d %H:%M} UTC", rows),
     )
-
-
-@app.command()
-def counts(context: typer.Context, as_json: Json = False) -> None:
-    """Account for every record consumed since the beginning, by source and by rule."""
-    with open_rooms(settings_of(context), CLOCK, writable=False) as rooms:
-        names = {r.rule: r.name for r in rooms.control.rule_versions()}
-        value = counts_of(rooms.store.counts(), names)
-    answer(value, as_json=as_json, show=lambda: _show(value))
-
-
-def _show(value: dict[str, Any]) -> None:
-    sources = value["by_source"]
-    names = [n for n in value if not n.startswith("by_")]
-    table(
-        "counts",
-        pl.DataFrame(
-            {"": names, "all": [value[n] for n in names]}
-            | {s: [c.get(n, 0) for n in names] for s, c in sources.items()}
-        ),
-    )
-    if value["by_rule"]:
-        rows = [{"rule": name, **marks} for name, marks in value["by_rule"].items()]
-        table("by rule", pl.DataFrame(rows))
 
 
 def _seconds(text: str) -> int:
