@@ -7,13 +7,19 @@ import structlog
 from earshot.engine.observe import configure, without_secrets
 
 
-@pytest.fixture(autouse=True)
-def _as_before():
-    root = logging.getLogger()
-    handlers, root.handlers = root.handlers, []
+@pytest.fixture
+def _as_in_a_process_of_its_own(monkeypatch):
     yield
-    root.handlers = handlers
     structlog.reset_defaults()
+
+
+def in_json(monkeypatch):
+    """Pytest hangs handlers of its own on the root; a command finds none."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    configure("json")
+
+
+pytestmark = pytest.mark.usefixtures("_as_in_a_process_of_its_own")
 
 
 def said(capsys):
@@ -22,8 +28,8 @@ def said(capsys):
     return [json.loads(line) for line in err.splitlines()]
 
 
-def test_messages_are_one_line_of_json_on_standard_error(capsys):
-    configure("json")
+def test_messages_are_one_line_of_json_on_standard_error(capsys, monkeypatch):
+    in_json(monkeypatch)
     structlog.get_logger("a").info("it\nhappened", n=3)
     (line,) = said(capsys)
     assert (line["event"], line["n"], line["level"]) == ("it\nhappened", 3, "info")
@@ -39,8 +45,8 @@ def test_messages_are_one_line_of_json_on_standard_error(capsys):
         ("https://h/x?a=1&access_token=zzzz9&b=2", "zzzz9"),
     ],
 )
-def test_no_message_shows_a_secret(capsys, text, secret):
-    configure("json")
+def test_no_message_shows_a_secret(capsys, monkeypatch, text, secret):
+    in_json(monkeypatch)
     log = structlog.get_logger("a")
     log.info(text)
     log.info("x", nested={"deep": [text]}, error=ValueError(text))
@@ -54,8 +60,8 @@ def test_no_message_shows_a_secret(capsys, text, secret):
     assert secret not in err
 
 
-def test_a_field_whose_name_says_secret_is_hidden_whatever_it_holds(capsys):
-    configure("json")
+def test_a_field_whose_name_says_secret_is_hidden_whatever_it_holds(capsys, monkeypatch):
+    in_json(monkeypatch)
     structlog.get_logger("a").info("x", password="pw-1", headers={"Cookie": "c-1"}, api_key=[1])
     (line,) = said(capsys)
     assert (line["password"], line["headers"], line["api_key"]) == ("…", {"Cookie": "…"}, "…")

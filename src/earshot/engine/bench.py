@@ -138,7 +138,7 @@ def rule_texts(n: int, words: Sequence[str], *, seed: int) -> list[str]:
 def run(folder: Path) -> dict[str, Any]:
     """Take the world in, whole, and say how it went."""
     settings, clock = Settings(home=folder / "home"), SystemClock()
-    records = pl.read_ipc(folder / WORLD, memory_map=False)
+    records = pl.read_ipc(folder / WORLD)
     texts = msgspec.json.decode((folder / RULES).read_bytes(), type=list[str])
     with open_rooms(settings, clock, writable=False) as rooms:
         for i, text in enumerate(texts):

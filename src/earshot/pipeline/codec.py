@@ -24,6 +24,7 @@ PLAIN, ZSTD = 0, 1
 LEVEL: Final = 1
 WORTH: Final = 512
 """Bodies of fewer bytes stay plain: compression would cost more than it saves."""
+AGAIN: Final = "make the windows again from their posts"
 _HEAD: Final = 28
 _COLUMNS: Final = 8
 PAIRS, AUTHORS = 7, 8
@@ -67,6 +68,9 @@ def decode(blobs: Sequence[bytes], *, facet: str | None = None) -> Blocks:
     ends = np.zeros(len(bodies) + 1, np.int64)
     np.cumsum([len(body) for body in bodies], out=ends[1:])
     data = np.frombuffer(b"".join(bodies) or b"\0", np.uint8)
+    if (bad := _damaged(data, ends)) >= 0:
+        msg = f"a window of {len(blobs[bad])} bytes is damaged: it is longer or shorter"
+        raise FormatError(msg, hint=AGAIN)
     code = -1 if facet is None else FACET_CODES[facet]
     row_end, kinds, counts, pair_end, pair, sketch, registers, text_end, text, authors = _read(
         data, ends, code
@@ -85,14 +89,14 @@ def _body(blob: bytes, expand: Callable[[bytes], bytes]) -> bytes:
         return b""
     if blob[0] != VERSION:
         msg = f"a window is written in version {blob[0]}, this program reads {VERSION}"
-        raise FormatError(msg, hint="make the windows again from their posts")
+        raise FormatError(msg, hint=AGAIN)
     if blob[1] == PLAIN:
         return blob[2:]
     try:
         return expand(blob[2:])
     except zstandard.ZstdError as e:
         msg = f"a window of {len(blob)} bytes is damaged: {e}"
-        raise FormatError(msg, hint="make the windows again from their posts") from e
+        raise FormatError(msg, hint=AGAIN) from e
 
 
 @njit(cache=True, nogil=True)
@@ -263,6 +267,20 @@ def _layout(data: U8, head: Scalar) -> tuple[I64, I64]:
     at[AUTHORS + 1] = at[AUTHORS] + 8 * _int(data, head + 4, 4)
     at[AUTHORS + 2] = at[AUTHORS + 1] + sketches * 2 * REGISTERS
     return width, at
+
+
+@njit(cache=True, nogil=True)
+def _damaged(data: U8, ends: I64) -> int:
+    """The first body that is not as long as it says; -1: there is none."""
+    for w in range(len(ends) - 1):
+        size = ends[w + 1] - ends[w]
+        if 0 < size < _HEAD:
+            return w
+        if size > 0:
+            _, at = _layout(data, ends[w])
+            if at[AUTHORS + 2] + _int(data, ends[w] + 16, 4) != ends[w + 1]:
+                return w
+    return -1
 
 
 @njit(cache=True, nogil=True)
