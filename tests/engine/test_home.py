@@ -1,15 +1,20 @@
+import fcntl
+
 import pytest
+from tests.engine.homes import SYSTEM, settings_in
 
 from earshot.engine.home import engine_lock, engine_runs, open_rooms, prepare, up_lock
 from earshot.errors import ConfigError, ConflictError
-from tests.engine.homes import SYSTEM, settings_in
 
 
 def test_there_is_one_engine_at_a_time_and_the_second_says_who_is_first(tmp_path):
     settings = settings_in(tmp_path)
     with engine_lock(settings):
         assert engine_runs(settings)
-        with pytest.raises(ConflictError, match=r"runs already \(process \d+\)"), engine_lock(settings):
+        with (
+            pytest.raises(ConflictError, match=r"runs already \(process \d+\)"),
+            engine_lock(settings),
+        ):
             pass
     assert not engine_runs(settings)
 
@@ -18,8 +23,6 @@ def test_who_only_looks_does_not_disturb_others_who_look(tmp_path):
     settings = settings_in(tmp_path)
     prepare(settings)
     with (tmp_path / "home" / "run" / "engine.lock").open("a+") as file:
-        import fcntl
-
         fcntl.flock(file, fcntl.LOCK_SH)  # somebody else who just looks
         assert not engine_runs(settings)
 

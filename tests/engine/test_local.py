@@ -4,6 +4,16 @@ import threading
 import msgspec
 import polars as pl
 import pytest
+from tests.engine.homes import (
+    NOON,
+    HandClock,
+    deleted,
+    engine_in,
+    items,
+    settings_in,
+    small_log,
+    tweet,
+)
 
 from earshot.engine.collect import records_of
 from earshot.engine.home import open_rooms
@@ -13,9 +23,7 @@ from earshot.engine.windows import top_of
 from earshot.errors import ConfigError, EarshotError, LogFullError, RetryableError
 from earshot.model.index import Span
 from earshot.model.schema import FLOW_CLASSES, GAP
-from earshot.settings import Settings
 from earshot.sources import Chunk
-from tests.engine.homes import NOON, HandClock, deleted, engine_in, items, settings_in, small_log, tweet
 
 
 @pytest.fixture
@@ -90,7 +98,11 @@ def test_windows_are_made_when_the_log_is_worked_off(settings, clock):
         log(rooms, *(tweet(n) for n in range(6)), deleted(0))
         engine.drain()
         top = top_of(rooms.store, "hashtag", 60, NOON + dt.timedelta(minutes=1))
-        assert dict(top.select("value", "posts").iter_rows()) == {"topic1": 2, "topic2": 2, "topic0": 1}
+        assert dict(top.select("value", "posts").iter_rows()) == {
+            "topic1": 2,
+            "topic2": 2,
+            "topic0": 1,
+        }
 
 
 def test_an_engine_goes_on_where_another_was_abandoned(settings, clock):
@@ -212,7 +224,10 @@ def test_a_log_that_does_not_belong_to_the_store_is_refused(tmp_path, clock):
         log(rooms, tweet(1))
         engine.drain()
     other = settings.model_copy(update={"log": "sqlite:///data/other.db"})
-    with pytest.raises(ConfigError, match="do not belong together") as caught, engine_in(other, clock):
+    with (
+        pytest.raises(ConfigError, match="do not belong together") as caught,
+        engine_in(other, clock),
+    ):
         pass
     assert "--home" in caught.value.hint
 
@@ -294,4 +309,3 @@ def test_the_note_says_how_the_engine_is(settings, clock):
 def test_reading_rooms_need_no_engine(settings, clock):
     with open_rooms(settings, clock, writable=False) as rooms:
         assert rooms.store.counts().is_empty()
-    assert isinstance(settings, Settings)

@@ -2,11 +2,11 @@ import datetime as dt
 import threading
 
 import pytest
+from tests.engine.homes import NOON, HandClock
 
 from earshot.control import open_control
 from earshot.engine import rulebook
 from earshot.engine.rulebook import Rulebook
-from tests.engine.homes import NOON, HandClock
 
 SOON = NOON + dt.timedelta(seconds=2)
 

@@ -27,7 +27,9 @@ def batch(*rows):
 
 def test_each_connection_gets_its_own_classes_and_its_own_embedded_posts():
     store = Facts()
-    grown = Tallies(store).with_batch(*batch(("a", "unique", 0), ("b", "unique", 2), ("a", "deletes", 0)))
+    grown = Tallies(store).with_batch(
+        *batch(("a", "unique", 0), ("b", "unique", 2), ("a", "deletes", 0))
+    )
     store |= notes_of(grown)
     assert tally_of(store, "a") == {"unique": 1, "deletes": 1}
     assert tally_of(store, "b") == {"unique": 1, "embedded_new": 2}
@@ -79,7 +81,12 @@ def counted(*rows):
 
 def test_consumed_is_the_sum_of_the_classes_in_all_and_by_source():
     value = counts_of(
-        counted(("x", 0, "unique", 3), ("x", 0, "control", 2), ("y", 0, "unique", 1), ("x", 0, "late", 1)),
+        counted(
+            ("x", 0, "unique", 3),
+            ("x", 0, "control", 2),
+            ("y", 0, "unique", 1),
+            ("x", 0, "late", 1),
+        ),
         {},
     )
     assert (value["consumed"], value["unique"], value["late"]) == (6, 4, 1)
@@ -90,4 +97,7 @@ def test_a_name_used_again_is_the_newest_rules_and_the_old_ones_counts_are_not_l
     value = counts_of(
         counted(("x", 1, "matched", 3), ("x", 2, "matched", 5)), {1: "cats", 2: "cats"}
     )
-    assert {n: marks["matched"] for n, marks in value["by_rule"].items()} == {"cats": 5, "cats #1": 3}
+    assert {n: marks["matched"] for n, marks in value["by_rule"].items()} == {
+        "cats": 5,
+        "cats #1": 3,
+    }

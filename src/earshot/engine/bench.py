@@ -24,7 +24,7 @@ from earshot.engine.replay import take_in
 from earshot.model.index import Span
 from earshot.model.tokens import terms
 from earshot.settings import Settings
-from earshot.sources import Capabilities, Chunk, open_source
+from earshot.sources import RECORDS, Capabilities, Chunk, open_source
 
 WORLD: Final = "world.arrow"
 RULES: Final = "rules.json"
@@ -45,7 +45,8 @@ class Canned:
     async def stream(self, cursor: str | None) -> AsyncGenerator[Chunk, None]:
         """See `Source.stream`."""
         del cursor
-        for frame in self._records.iter_slices(CHUNK):
+        unstamped = self._records.with_columns(received_at=pl.lit(None, RECORDS["received_at"]))
+        for frame in unstamped.iter_slices(CHUNK):
             yield Chunk(frame=frame)
 
 

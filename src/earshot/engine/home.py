@@ -40,15 +40,16 @@ def prepare(settings: Settings) -> Path:
         ConfigError: The folder cannot be made or written.
     """
     home = settings.home.expanduser().resolve()
-    try:
-        for folder in (home, home / "data", home / "run"):
+    hint = "choose another with --home or EARSHOT_HOME"
+    for folder in (home, home / "data", home / "run"):
+        try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = home / "run" / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as e:
-        msg = f"the home folder {home} cannot be written: {e.strerror}"
-        raise ConfigError(msg, hint="choose another with --home or EARSHOT_HOME") from e
+        except OSError as e:
+            msg = f"the home folder {home} cannot be made: {e.strerror}"
+            raise ConfigError(msg, hint=hint) from e
+        if not os.access(folder, os.W_OK | os.X_OK):
+            msg = f"the home folder {home} cannot be written"
+            raise ConfigError(msg, hint=hint)
     return home
 
 

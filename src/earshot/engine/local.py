@@ -35,6 +35,9 @@ say = structlog.get_logger(__name__)
 IDLE_S: Final = 0.05
 """How long the engine waits when the log has nothing new."""
 WINDOWS_EVERY_S: Final = 1.0
+WINDOWS_REST: Final = 6
+"""After windows took t seconds, the flow has 6 t before they are made again: a minute that is still
+filling is not made over and over while the log waits."""
 NOTE_EVERY_S: Final = 1.0
 RETIRE_EVERY_S: Final = 60.0
 RETIRE_LATEST_S: Final = 240.0
@@ -242,8 +245,11 @@ class LocalEngine:
         if self._is_due("rules", LOOK_AT_RULES_EVERY_S):
             self._rules.look()
         if self._is_due("windows", WINDOWS_EVERY_S):
+            began = self.now()
             with self._timed("windows"):
                 self._windows.flush(self._clock.now(), everything=False)
+            rest = WINDOWS_REST * (self.now() - began)
+            self._due["windows"] = self.now() + max(WINDOWS_EVERY_S, rest)
         if self._is_due("note", NOTE_EVERY_S):
             self._note()
         if self._is_due("trim", TRIM_EVERY_S) and self._log_presses():

@@ -3,6 +3,7 @@
 Posts lie in order of event time (`_keys`), are found by words and tags (`_search`), and change
 only by batches (`_apply`) that are committed with the log offset and the change feed (`_feed`).
 The writer holds a lock file beside the database; each reading call borrows a connection of its own.
+One file, though long: what the protocol asks for, mostly handed on to the modules beside this one.
 """
 # A little over 400 lines: a method for each of the contract, most of them a call elsewhere.
 # ruff: noqa: S608 - SQL is put together from names of our own only

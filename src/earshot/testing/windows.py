@@ -1,5 +1,6 @@
 """Windows counted the slow, plain way: what every faster way has to equal."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -92,7 +93,7 @@ def _words(post: Post) -> Iterator[str]:
     text = document(pl.DataFrame([fields], {c: STORED[c] for c in fields}, orient="row"))[0]
     silent = _silent(post["lang"] or post["lang_detected"])
     for term in terms_of([text or ""])[0]:
-        number = all(c.isnumeric() or c in "_'" for c in term)
+        number = all(c in "_'" or unicodedata.category(c)[0] == "N" for c in term)
         letter = len(term) == 1 and term.isalnum() and not is_unspaced(term)
         if term[0] not in "#@$" and not number and not letter and term not in silent:
             yield term
