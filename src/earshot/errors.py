@@ -1,16 +1,16 @@
 """Every error Earshot raises on purpose: what happened, where, and what to do about it.
 
-    EarshotError
-    ├── UsageError            the caller asked for something that cannot be (exit code 2, HTTP 4xx)
-    │   ├── ConfigError       the configuration cannot work; nothing was started
-    │   │   ├── UnknownSchemeError
-    │   │   └── MissingExtraError
-    │   ├── RuleSyntaxError   a rule's text; says where and how to mend it
-    │   ├── NotFoundError     no such rule, file, post …
-    │   └── ConflictError     somebody else changed or holds it
-    ├── RetryableError        the same call may succeed later: wait and try again
-    │   └── LogFullError      the log reached its size limit: back-pressure, with `retry_after`
-    └── FormatError           bytes that cannot be cut into records
+EarshotError
+├── UsageError            the caller asked for something that cannot be (exit code 2, HTTP 4xx)
+│   ├── ConfigError       the configuration cannot work; nothing was started
+│   │   ├── UnknownSchemeError
+│   │   └── MissingExtraError
+│   ├── RuleSyntaxError   a rule's text; says where and how to mend it
+│   ├── NotFoundError     no such rule, file, post …
+│   └── ConflictError     somebody else changed or holds it
+├── RetryableError        the same call may succeed later: wait and try again
+│   └── LogFullError      the log reached its size limit: back-pressure, with `retry_after`
+└── FormatError           bytes that cannot be cut into records
 """
 
 from collections.abc import Iterable

@@ -17,7 +17,7 @@ from earshot.clock import Clock
 from earshot.engine.rate import Rate
 from earshot.errors import EarshotError, LogFullError, RetryableError, UsageError
 from earshot.log import Log
-from earshot.model.schema import GAP, RECORD
+from earshot.model.schema import GAP, RECORD, empty
 from earshot.sources import Chunk, GapReport, Item, Source
 
 say = structlog.get_logger(__name__)
@@ -29,6 +29,9 @@ BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 RHYTHM = 60
 """Chunks whose spacing teaches the watchdog what is usual."""
 QUIET_AT_LEAST_S = 30.0
+ENDED = "yes"
+"""Cursor of "<connection> ended": a source that ends was read whole, and not yet concluded. Who was
+killed in between goes on with what the log has, instead of reading everything a second time."""
 LISTENING = ("live", "catching_up", "connecting")
 """States in which silence is odd; in the others it is explained."""
 STEADY_S = 60.0
@@ -106,6 +109,7 @@ class Collector:
     ) -> None:
         self._source, self._log, self._clock = source, log, clock
         self._connection, self._on_chunk = connection, on_chunk
+        self._ended = f"{connection} ended"
         self._sleep = sleep
         self.health = Health(source.name, connection)
         self.append_s = 0.0
@@ -152,7 +156,14 @@ class Collector:
             await asyncio.to_thread(self._report)
             await self._sleep(REPORT_EVERY_S)
 
+    def conclude(self) -> None:
+        """Note that all that was collected is stored: the next run collects everything anew."""
+        if self._log.cursor(self._ended) == ENDED:
+            self._log.append(empty(RECORD), cursors={self._ended: ""})
+
     async def _collect(self) -> None:
+        if await asyncio.to_thread(self._log.cursor, self._ended) == ENDED:
+            return
         cursor = await asyncio.to_thread(self._log.cursor, self._connection)
         async with aclosing(self._source.stream(cursor)) as chunks:  # type: ignore[type-var]  # the protocol promises an iterator; all of ours are generators
             async for chunk in chunks:
@@ -167,6 +178,8 @@ class Collector:
         if records.height == 0 and chunk.cursor is None and gaps.height == 0:
             return
         cursors = {} if chunk.cursor is None else {self._connection: chunk.cursor}
+        if chunk.state == "done" and not self._source.capabilities.live:
+            cursors[self._ended] = ENDED
         offsets = await self._append(records, cursors, gaps)
         if records.height:
             self.first = offsets.start if self.first is None else self.first

@@ -119,6 +119,7 @@ def _alone(rooms: Rooms, collector: Collector) -> Replayed:
         collecting.stop()
         working.stop()
     collecting.raise_failure()
+    collector.conclude()
     stages = {"append": round(collector.append_s * 1e6), **engine.pulse.stage_us}
     return Replayed(_grown(rooms, connection, before), working.ended - began, stages)
 
@@ -132,9 +133,9 @@ def _beside(rooms: Rooms, collector: Collector) -> Replayed:
         collecting.wait()
     finally:
         collecting.stop()
-    if collector.last is not None:
-        wait_for(rooms, collector.last)
+    wait_for(rooms, rooms.log.head() - 1 if collector.last is None else collector.last)
     collecting.raise_failure()
+    collector.conclude()
     return Replayed(_grown(rooms, connection, before), rooms.clock.monotonic() - began)
 
 

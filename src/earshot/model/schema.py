@@ -4,13 +4,22 @@ Times are `Datetime("us", "UTC")`. Ids are text, as the network writes them. A n
 did not say"; an empty list is "none". Integers that decide an order are exact, never floats.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
 
 TIME: Final = pl.Datetime("us", "UTC")
+Column = pl.DataType | type[pl.DataType]
 
-RECORD: Final = pl.Schema(
+
+def _schema(columns: Mapping[str, Column]) -> pl.Schema:
+    """The schema of these columns, in this order."""
+    return pl.Schema(columns)
+
+
+
+RECORD: Final = _schema(
     {
         "offset": pl.Int64,  # place in the log; the first record of a log has 0
         "source": pl.String,  # network: x, bluesky, mastodon, reddit, meetup, csv, earshot
@@ -43,7 +52,7 @@ MEDIA: Final = pl.Struct(
 COUNTERS: Final = ("likes", "reposts", "replies", "quotes", "views", "score")
 """Counters of a post, as last seen; `score` is Reddit's, `replies` is also its comments."""
 
-POST: Final = pl.Schema(
+POST: Final = _schema(
     {
         "source": pl.String,  # network: x, bluesky, mastodon, reddit, meetup, csv, earshot
         "id": pl.String,  # as the network writes it; at-URI for bluesky, full name for reddit
@@ -99,7 +108,7 @@ POST: Final = pl.Schema(
 )
 """Anything a person published. Key: (`source`, `id`)."""
 
-AUTHOR: Final = pl.Schema(
+AUTHOR: Final = _schema(
     {
         "source": pl.String,
         "id": pl.String,
@@ -125,7 +134,7 @@ EVENT_KINDS: Final = (
 )
 """What a source may say beside creates and updates (those are rows of `posts`)."""
 
-EVENT: Final = pl.Schema(
+EVENT: Final = _schema(
     {
         "source": pl.String,  # network that is meant
         "kind": pl.String,  # one of EVENT_KINDS
@@ -146,7 +155,7 @@ EVENT: Final = pl.Schema(
     }
 )
 
-INTERACTION: Final = pl.Schema(
+INTERACTION: Final = _schema(
     {
         "source": pl.String,  # network
         "key": pl.String,  # identity, e.g. at://did/app.bsky.feed.like/rkey
@@ -159,7 +168,7 @@ INTERACTION: Final = pl.Schema(
 )
 """What a person did to a post or person without writing one. A set by (`source`, `key`)."""
 
-OBSERVATION: Final = pl.Schema(
+OBSERVATION: Final = _schema(
     {
         "source": pl.String,
         "id": pl.String,
@@ -171,7 +180,7 @@ OBSERVATION: Final = pl.Schema(
 )
 """Counters with the time seen; within a minute the newest wins. Key: source, id, minute."""
 
-TOMBSTONE: Final = pl.Schema(
+TOMBSTONE: Final = _schema(
     {"source": pl.String, "id": pl.String, "version": pl.Int64, "received_at": TIME}
 )
 """A deleted key: it never comes back. Holds no content."""
@@ -197,10 +206,10 @@ FLOW_CLASSES: Final = (
 MARKS: Final = ("matched", "stored", "copies", "reposts", "late")
 """What may be true of a unique post, any number of them."""
 
-OUTCOME: Final = pl.Schema({"record": pl.UInt32, "class": pl.String, "reason": pl.String})
+OUTCOME: Final = _schema({"record": pl.UInt32, "class": pl.String, "reason": pl.String})
 """One row for each record of a batch, in order; `reason` says why it was quarantined."""
 
-COUNT: Final = pl.Schema(
+COUNT: Final = _schema(
     {
         "minute": TIME,  # of `received_at`
         "source": pl.String,  # network
@@ -211,13 +220,13 @@ COUNT: Final = pl.Schema(
 )
 """Flow counters, to be added to what is there."""
 
-HIT: Final = pl.Schema(
+HIT: Final = _schema(
     {"source": pl.String, "id": pl.String, "rule": pl.Int64, "rule_version": pl.Int64}
 )
 
-QUARANTINE: Final = pl.Schema({**RECORD, "reason": pl.String})
+QUARANTINE: Final = _schema({**RECORD, "reason": pl.String})
 
-GAP: Final = pl.Schema(
+GAP: Final = _schema(
     {
         "source": pl.String,  # network
         "connection": pl.String,  # which configured collector
@@ -249,7 +258,7 @@ FACETS: Final = (
 
 VARIANTS: Final = ("all", "once", "clean")
 
-WINDOW: Final = pl.Schema(
+WINDOW: Final = _schema(
     {
         "start": TIME,  # start of the window, in event time
         "width": pl.Int64,  # seconds: 60, 300, 3600, 86400
@@ -269,7 +278,7 @@ WINDOW: Final = pl.Schema(
 )
 """Absolute values. Order everywhere: posts, then authors (both falling), then the value's bytes."""
 
-STORED: Final = pl.Schema(
+STORED: Final = _schema(
     {
         **POST,
         "consumed": pl.Boolean,  # False: known only as embedded in another, or by an edit
@@ -281,7 +290,7 @@ STORED: Final = pl.Schema(
 )
 """A post as the store keeps it. Windows count rows with `consumed` and without `hidden`."""
 
-STATE: Final = pl.Schema(
+STATE: Final = _schema(
     {
         "source": pl.String,
         "id": pl.String,
@@ -315,7 +324,7 @@ REMEMBERED_FIELDS: Final = (
 )
 """What of STATE is remembered of a post that is not kept."""
 
-CHANGE: Final = pl.Schema(
+CHANGE: Final = _schema(
     {
         "seq": pl.Int64,
         "at": TIME,

@@ -1,0 +1,134 @@
+"""`kill -9` at any moment loses nothing and doubles nothing."""
+
+import multiprocessing
+import os
+import random
+import time
+
+import polars as pl
+import pytest
+from tests.engine import children
+from tests.engine.homes import NOON, SYSTEM, deleted, lines, settings_in, tweet
+
+from earshot.engine.home import lake_of, open_rooms
+from earshot.engine.operate import seal_now
+from earshot.engine.windows import top_of
+from earshot.model.index import Span
+from earshot.model.schema import STORED
+
+ROUNDS = int(os.environ.get("EARSHOT_KILL_ROUNDS", "5"))
+LINES = 3_000
+BATCH = 97
+LOADED = (
+    "earshot.engine.replay",
+    "earshot.control.sqlite",
+    "earshot.lake.file",
+    "earshot.log.sqlite",
+    "earshot.sources.archive",
+    "earshot.store.sqlite",
+)
+
+
+@pytest.fixture(scope="module")
+def spawn():
+    """Starts a function in a process that has imported everything already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(LOADED))
+
+    def start(*call):
+        process = context.Process(target=call[0], args=call[1:])
+        process.start()
+        return process
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Posts, quotes, duplicates, deletes of posts before and to come, torn lines."""
+    rng, said = random.Random(11), []
+    for n in range(LINES):
+        dice = rng.random()
+        if dice < 0.05:
+            said.append(deleted(rng.randrange(LINES + 200)))
+        elif dice < 0.07:
+            said.append("{torn")
+        else:
+            number = n if dice < 0.85 else rng.randrange(LINES)
+            at = NOON.replace(minute=number * 40 // LINES)
+            more = {"quoted_status": tweet(10_000 + number % 50)} if dice > 0.97 else {}
+            said.append(tweet(number, at=at, **more))
+    path = tmp_path_factory.mktemp("archive") / "x.jsonl"
+    path.write_text(lines(*said))
+    return path
+
+
+def all_of(settings):
+    """What a home has come to, as far as people can see it."""
+    with open_rooms(settings, SYSTEM, writable=False) as rooms:
+        counts = rooms.store.counts().sort("source", "rule", "name").rows()
+        posts = rooms.store.select(None, Span(), limit=100_000, newest_first=False)
+        keys = posts.drop("received_at", "offset", "indexed_at", strict=False)
+        tops = [
+            top_of(rooms.store, facet, width, NOON.replace(hour=13), limit=50).rows()
+            for facet in ("hashtag", "word", "author", "total")
+            for width in (300, 3600)
+        ]
+        waiting = rooms.log.head() - rooms.store.offset()
+    seal_now(settings, SYSTEM)
+    with lake_of(settings) as lake:
+        lake_keys = lake.sql("SELECT source, id, text FROM posts ORDER BY ALL").rows()
+    return {"counts": counts, "posts": keys, "tops": tops, "waiting": waiting, "lake": lake_keys}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(spawn, archive, tmp_path_factory):
+    home = tmp_path_factory.mktemp("undisturbed")
+    began = time.monotonic()
+    process = spawn(children.replay_into, home / "home", archive, BATCH)
+    process.join(120)
+    assert process.exitcode == 0
+    return all_of(settings_in(home)), time.monotonic() - began
+
+
+def test_the_undisturbed_run_has_something_of_everything(undisturbed):
+    whole, _ = undisturbed
+    names = {name for _, _, name, n in whole["counts"] if n}
+    assert names >= {
+        "unique",
+        "duplicate",
+        "deletes",
+        "quarantined",
+        "embedded_new",
+        "embedded_seen",
+    }
+    assert whole["posts"].height > 1000
+    assert len(whole["lake"]) == whole["posts"].height
+    assert set(STORED) >= {"received_at", "offset"}
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_killed_at_any_moment_a_replay_comes_to_the_same(
+    spawn, archive, undisturbed, tmp_path, seed
+):
+    expected, took = undisturbed
+    rng, kills = random.Random(seed), 0
+    while kills < 4:
+        process = spawn(children.replay_into, tmp_path / "home", archive, BATCH)
+        process.join(rng.uniform(0.15, took / 2))
+        if not process.is_alive():
+            break
+        process.kill()
+        process.join()
+        kills += 1
+    process = spawn(children.replay_into, tmp_path / "home", archive, BATCH)
+    process.join(120)
+    assert process.exitcode == 0
+    assert kills, "it was never killed: the round shows nothing"
+
+    found = all_of(settings_in(tmp_path))
+    assert found["waiting"] == 0
+    assert found["counts"] == expected["counts"]
+    pl.testing.assert_frame_equal(found["posts"], expected["posts"])
+    assert found["tops"] == expected["tops"]
+    assert found["lake"] == expected["lake"]
