@@ -16,6 +16,10 @@ from earshot.pipeline.hashes import U64, fold, hash_strings
 
 COMMON: Final = ("en", "ja", "es", "pt", "id", "ar", "tr", "fr", "de", "ko", "it", "nl", "ru")
 """Languages whose lists act where a post's language is not known."""
+EVERYWHERE: Final = ("rt", "via", "amp", "http", "https")
+"""What networks put into texts; the English list acts on every post."""
+HIRAGANA: Final = "".join(chr(c) for c in range(0x3041, 0x3097)) + "ー"
+"""Pairs of these are endings and particles: Japanese says what it is about in other scripts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ def stop_words() -> StopWords:
     """The lists, as shipped with stopwords-iso."""
     codes = tuple(sorted(stopwordsiso.langs()))
     words = [(place, w) for place, code in enumerate(codes) for w in stopwordsiso.stopwords(code)]
+    words += [(codes.index("en"), word) for word in EVERYWHERE]
+    words += [(codes.index("ja"), a + b) for a in HIRAGANA for b in HIRAGANA]
     folded = fold(pl.Series([word for _, word in words], dtype=pl.String))
     bits = np.uint64(1) << np.array([place for place, _ in words], np.uint64)
     known, places = np.unique(hash_strings(folded), return_inverse=True)

@@ -8,6 +8,7 @@ const NAMES: Record<string, string> = {
   meetup: "Meetup",
   csv: "CSV",
   earshot: "Earshot",
+  demo: "Demo world",
 };
 
 export const networkName = (source: string): string => NAMES[source] ?? source;

@@ -57,7 +57,7 @@ export function Overview() {
 
 function DemoBanner() {
   const sources = useSources().data?.items ?? [];
-  const demo = sources.some((s) => s.connection === "demo" && s.state !== "stopped");
+  const demo = sources.some((s) => s.source === "demo" && s.state !== "stopped");
   if (!demo) return null;
   return (
     <p className="banner">
