@@ -41,7 +41,7 @@ lint: install ## Check style, types and the rooms' borders
 	$(BIN)/mypy
 
 bench: install ## Measure the embedded pipeline; prints a table and JSON
-	$(EARSHOT) bench pipeline
+	$(EARSHOT) bench pipeline --json
 
 integration: web ## Start the real servers and run the tests against them
 	$(BIN)/python -m pytest -m service --no-header -p no:cacheprovider tests || [ $$? -eq 5 ]

@@ -73,6 +73,7 @@ COMMANDS: Final[Mapping[str, Listed]] = {
         "sources",
         "Show every connection with its state, and the gaps in which posts may have been lost.",
     ),
+    "tokens": Listed("tokens", "Make, list and end API tokens."),
     "bench": Listed("bench", "Measure Earshot on this machine."),
     "doctor": Listed(
         "doctor",

@@ -20,18 +20,18 @@ def pipeline(
 ) -> None:
     """Measure the whole embedded pipeline: log, rules, windows, every post stored and searchable.
 
+    With --json the table goes to standard error, and one JSON object to standard output.
+
     Stages run on several threads, so that their times add up to more than the time that passed.
     """
     with err.status("measuring …"):
         figures = measure_pipeline(posts, rules, seed=seed)
-
-    def show() -> None:
-        table("stages", shown(figures))
-        out.print(
-            f"{figures['posts_per_second']:,.0f} posts/s, {figures['posts']:,} posts, "
-            f"{figures['rules']:,} rules, {figures['hits_per_post']} hits a post, "
-            f"{figures['rss_mb']:,.0f} MB, {figures['bytes_per_post']:,.0f} bytes a post",
-            highlight=False,
-        )
-
-    answer(figures, as_json=as_json, show=show)
+    to = err if as_json else out
+    table("stages", shown(figures), to=to)
+    to.print(
+        f"{figures['posts_per_second']:,.0f} posts/s, {figures['posts']:,} posts, "
+        f"{figures['rules']:,} rules, {figures['hits_per_post']} hits a post, "
+        f"{figures['rss_mb']:,.0f} MB, {figures['bytes_per_post']:,.0f} bytes a post",
+        highlight=False,
+    )
+    answer(figures, as_json=as_json, show=lambda: None)

@@ -61,14 +61,14 @@ def known(what: str, given: str, names: tuple[str, ...]) -> None:
         raise UsageError(msg, hint=f"known: {', '.join(names) or 'none'}")
 
 
-def table(title: str, frame: pl.DataFrame) -> None:
+def table(title: str, frame: pl.DataFrame, *, to: Console = out) -> None:
     """Print a frame as a table, numbers to the right."""
     grid = Table(title=title, title_justify="left")
     for name, kind in frame.schema.items():
         grid.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
     for row in frame.iter_rows():
         grid.add_row(*map(_cell, row))
-    out.print(grid)
+    to.print(grid)
 
 
 def _cell(value: object) -> Text:

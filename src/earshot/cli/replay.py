@@ -11,7 +11,7 @@ from earshot.sources import Source
 
 
 @app.command("replay")
-def command(  # noqa: PLR0913, PLR0917 - a command, its options
+def command(
     context: typer.Context,
     paths: Annotated[
         list[str],

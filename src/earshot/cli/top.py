@@ -16,7 +16,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @app.command()
-def top(  # noqa: PLR0913, PLR0917 - a command, its options
+def top(
     context: typer.Context,
     facet: Annotated[str, typer.Option(help=f"One of {', '.join(FACETS)}.")] = "hashtag",
     window: Annotated[str, typer.Option(help="Width: 1m, 5m, 1h, 60m, 1d …")] = "1h",

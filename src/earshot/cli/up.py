@@ -48,7 +48,7 @@ REACH_S = 4.0
 
 
 @app.command("up")
-def command(  # noqa: PLR0913, PLR0917 - a command, its options
+def command(
     context: typer.Context,
     source: Annotated[
         list[str] | None,
@@ -285,11 +285,12 @@ def _welcome(
     name = "localhost" if settings.web.host in ("127.0.0.1", "::1") else settings.web.host
     url = settings.web.public_url.rstrip("/") or f"http://{name}:{port}"
     code = rooms.control.setup_code()
-    if code is not None:
-        url = f"{url}/setup?code={code}"
-        out.print("\nSign in the first administrator with this one-time link:\n")
-    else:
-        out.print("\nEarshot listens:\n")
+    who = "the first administrator"
+    if code is None:
+        who = next(p.name for p in rooms.control.people() if p.role == "admin")
+        code = rooms.control.sign_in_code(who, actor="earshot up")
+    url = f"{url}/setup?code={code}"
+    out.print(f"\nSign in {who} with this one-time link:\n", highlight=False, markup=False)
     out.print(f"  {url}\n", soft_wrap=True, highlight=False)
     out.print(f"Everything is kept in {settings.home}. Stop with Ctrl-C.", highlight=False)
     if open_browser:

@@ -1,5 +1,6 @@
 """Carries what the store took in over to the lake, in sealed files, page by page, now and then."""
 
+import datetime as dt
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -140,17 +141,31 @@ class Sealer:
             yield self._store.get(part)
 
     def _after_crash(self) -> Iterator[pl.DataFrame]:
-        """All stored rows that records behind the last seal wrote or touched, oldest first."""
-        named = isinstance(self._sealing, set)
-        if isinstance(self._sealing, set):
-            yield from self._named([pl.DataFrame(sorted(self._sealing), KEY, orient="row")])
+        """All stored rows that records behind the last seal wrote or touched."""
+        if isinstance(self._sealing, str):
+            yield from self._days()
+            return
+        yield from self._named([pl.DataFrame(sorted(self._sealing), KEY, orient="row")])
         after = None
         while True:
             page = self._store.select(None, Span(), limit=PAGE, after=after, newest_first=False)
             if page.height == 0:
                 return
             after = page.select("event_time", "source", "id").row(-1)
-            yield page.filter(pl.col("offset") >= self._upto) if named else page
+            yield page.filter(pl.col("offset") >= self._upto)
+
+    def _days(self) -> Iterator[pl.DataFrame]:
+        """Every stored row, hidden ones too, which no query gives."""
+        if (bounds := self._store.bounds()) is None:
+            return
+        sources = self._store.counts()["source"].unique().to_list()
+        for n in range((bounds[1].date() - bounds[0].date()).days + 1):
+            day = bounds[0].date() + dt.timedelta(days=n)
+            for source in sources:
+                after = None
+                while (page := self._store.seal(day, source, after=after, limit=PAGE)).height:
+                    after = page.select("event_time", "source", "id").row(-1)
+                    yield page
 
 
 def _touched_by(changes: Changes) -> pl.DataFrame:
