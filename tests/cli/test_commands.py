@@ -39,21 +39,17 @@ def test_all_views_agree_and_deletes_are_honoured(filled):
     assert (found["total"], found["complete"]) == (38, True)
     assert {p["id"] for p in found["posts"]} == alive
 
-    (rows,) = filled(
-        "sql", "SELECT count(*) n, count(DISTINCT id) ids FROM posts", "--json"
-    ).json.values()
-    assert rows == [{"n": 38, "ids": 38}]
+    query = "SELECT count(*) n, count(DISTINCT id) ids FROM posts"
+    assert filled("sql", query, "--json").json["rows"] == [{"n": 38, "ids": 38}]
 
     top = filled("top", "--at", UNTIL, "--json").json["rows"]
     tags = {row["value"]: row["posts"] for row in top}
     left = [f"topic{n % 4}" for n in range(40) if n not in (1, 2)]
     assert tags == {tag: left.count(tag) for tag in left}
-    of_rule = filled("top", "--facet", "total", "--rule", "cats", "--at", UNTIL, "--json").json[
-        "rows"
-    ]
-    assert [row["posts"] for row in of_rule] == [len(cats) - 2]
+    of_rule = filled("top", "--facet", "total", "--rule", "cats", "--at", UNTIL, "--json")
+    assert [row["posts"] for row in of_rule.json["rows"]] == [len(cats) - 2]
 
-    ids = filled("export", "--format", "ids").out.split()
+    ids = filled("export", "--format", "ids").out.splitlines()
     assert len(ids) == 38
 
 

@@ -88,7 +88,9 @@ def start(home: Path, *arguments: str) -> Running:
 @pytest.fixture(scope="module")
 def earshot(tmp_path_factory):
     """An Earshot that shows the demo world."""
-    running = start(tmp_path_factory.mktemp("home"), "--source", "demo:?seed=7&rate=40")
+    running = start(
+        tmp_path_factory.mktemp("home"), "--source", "demo:?seed=7&rate=12&backfill=0.2"
+    )
     try:
         running.link  # noqa: B018 - waits until it listens
         yield running

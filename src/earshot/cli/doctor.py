@@ -11,7 +11,7 @@ import typer
 
 from earshot import __version__
 from earshot.cli.common import CLOCK, Json, answer, app, out, settings_of
-from earshot.engine.home import engine_runs, open_rooms, prepare
+from earshot.engine.home import engine_runs, log_of, open_control_of, prepare, store_of
 from earshot.errors import EarshotError
 from earshot.settings import Settings
 
@@ -53,20 +53,27 @@ def _disk(settings: Settings) -> str:
 
 
 def _log(settings: Settings) -> str:
-    with open_rooms(settings, CLOCK, writable=False) as rooms:
-        log = rooms.log
+    with log_of(settings) as log:
         return f"records {log.oldest():,} to {log.head():,}, {log.size() / 1e6:,.1f} MB"
 
 
 def _store(settings: Settings) -> str:
-    with open_rooms(settings, CLOCK, writable=False) as rooms:
-        lag = rooms.log.head() - rooms.store.offset()
-        return f"offset {rooms.store.offset():,}, lag {lag:,}, {rooms.store.size() / 1e6:,.1f} MB"
+    with store_of(settings) as store:
+        return f"offset {store.offset():,}, {store.size() / 1e6:,.1f} MB"
 
 
 def _control(settings: Settings) -> str:
-    with open_rooms(settings, CLOCK, writable=False) as rooms:
-        return f"{len(rooms.control.rules())} rules, {len(rooms.control.people())} people"
+    with open_control_of(settings, CLOCK) as control:
+        return f"{len(control.rules())} rules, {len(control.people())} people"
+
+
+def _lag(settings: Settings) -> str:
+    with log_of(settings) as log, store_of(settings) as store:
+        lag = log.head() - store.offset()
+    if lag < 0:
+        msg = f"the store is {-lag:,} records ahead of the log: they do not belong together"
+        raise EarshotError(msg, hint="bring back the log's file, or start with another --home")
+    return f"{lag:,} records wait"
 
 
 def _engine(settings: Settings) -> str:
@@ -79,6 +86,7 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "log": _log,
     "store": _store,
     "control": _control,
+    "lag": _lag,
     "engine": _engine,
 }
 

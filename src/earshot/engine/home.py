@@ -64,9 +64,7 @@ def open_rooms(settings: Settings, clock: Clock, *, writable: bool) -> Iterator[
     """
     home = prepare(settings)
     with ExitStack() as stack:
-        log = stack.enter_context(
-            open_log(resolve(settings.log, home), max_bytes=int(settings.keep.log_gigabytes * 1e9))
-        )
+        log = stack.enter_context(log_of(settings))
         store = stack.enter_context(open_store(resolve(settings.store, home), writable=writable))
         control = stack.enter_context(open_control(resolve(settings.control, home), clock=clock))
         yield Rooms(settings, clock, log, store, control)
@@ -77,6 +75,17 @@ def open_control_of(settings: Settings, clock: Clock) -> Iterator[Control]:
     """Open the control room of a home alone."""
     with open_control(resolve(settings.control, prepare(settings)), clock=clock) as control:
         yield control
+
+
+def log_of(settings: Settings) -> Log:
+    """Open the log of a home."""
+    most = int(settings.keep.log_gigabytes * 1e9)
+    return open_log(resolve(settings.log, prepare(settings)), max_bytes=most)
+
+
+def store_of(settings: Settings) -> Store:
+    """Open the store of a home to read."""
+    return open_store(resolve(settings.store, prepare(settings)))
 
 
 def lake_of(settings: Settings) -> Lake:

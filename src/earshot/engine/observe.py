@@ -53,6 +53,17 @@ class _Redacting(logging.Formatter):
         return without_secrets(super().format(record))
 
 
+class _ToStandardError:
+    """Writes lines to what standard error is at that moment."""
+
+    def msg(self, message: str) -> None:
+        """Write a line, whole."""
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
 def configure(style: Literal["auto", "pretty", "json"], *, level: int = logging.INFO) -> None:
     """Send messages to standard error, one line each; standard output is for answers."""
     pretty = style == "pretty" or (style == "auto" and sys.stderr.isatty())
@@ -68,7 +79,7 @@ def configure(style: Literal["auto", "pretty", "json"], *, level: int = logging.
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _ToStandardError(),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -55,7 +55,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Records after which it ends; None: it goes on in real time."""
     speed: str = "max"
     """With a limit: `max`, or a factor of the world's own time."""
-    backfill: float = 2.5
+    backfill: float = 1.5
     """Hours before a live start that are filled in, thinner the longer ago."""
 
 
