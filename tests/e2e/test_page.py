@@ -106,7 +106,7 @@ def test_a_rule_is_judged_while_it_is_typed_and_finds_live_posts_when_saved(brow
         editor.fill("is:post OR is:reply")
         page.wait_for_selector(".verdict.good")
         page.wait_for_function(
-            "/[1-9][\\d,]* of/.test(document.querySelector('.verdict.good')?.textContent)"
+            "() => /[1-9][\\d,]* of/.test(document.querySelector('.verdict.good')?.textContent)"
         )
 
         page.fill("input[aria-label='Name of the rule']", "posts and replies")
@@ -143,7 +143,9 @@ def test_a_search_finds_marks_and_pages(browser, signed_in):
         page.wait_for_selector(".post", timeout=30_000)
         page.fill("input[type=search]", "-is:repost lang:en")
         page.keyboard.press("Enter")
-        page.wait_for_function("/posts/.test(document.querySelector('.panel .note')?.textContent)")
+        page.wait_for_function(
+            "() => /posts/.test(document.querySelector('.panel .note')?.textContent)"
+        )
         first = page.locator(".post").count()
         assert first > 0
 
