@@ -98,6 +98,7 @@ def test_no_page_has_a_barrier_that_can_be_found_by_machine(browser, signed_in, 
 def test_a_rule_is_judged_while_it_is_typed_and_finds_live_posts_when_saved(browser, signed_in):
     with opened(browser, signed_in, refused="status of 422") as page:
         page.goto(page.base + "/")
+        page.wait_for_selector(".post", timeout=60_000)
         editor = page.locator(".overview textarea")
         editor.fill("music (OR")
         page.wait_for_selector(".verdict.bad")
