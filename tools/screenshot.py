@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 TARGET: Final = Path(__file__).resolve().parents[1] / "docs" / "images" / "overview.png"
 CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
-SECONDS: Final = 200
+SECONDS: Final = 90
 """How long the world is watched: the chart counts by the minute."""
 
 
@@ -27,7 +27,7 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, "-m", "earshot.cli", "--home", home, "up", "--port", "0"]
-        command += ["--source", "demo:?seed=7&rate=40"]
+        command += ["--source", "demo:?seed=7&rate=25"]
         with subprocess.Popen(  # noqa: S603
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:

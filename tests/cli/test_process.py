@@ -16,13 +16,15 @@ from tests.engine.homes import lines, settings_in, tweet
 
 from earshot.engine.home import engine_runs, store_of
 
+EARSHOT = (sys.executable, "-m", "earshot.cli")
+
 
 class Running:
     """A command in a process of its own, and what it says."""
 
     def __init__(self, home, *arguments):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "earshot.cli", "--home", str(home), *map(str, arguments)],
+            [*EARSHOT, "--home", str(home), *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.PIPE,
@@ -173,11 +175,11 @@ def stored(folder):
         return sum(n for _, _, name, n in store.counts().iter_rows() if name == "unique")
 
 
-def test_a_replay_that_waits_for_a_pipe_can_be_stopped(start):
+def test_a_replay_that_waits_for_a_pipe_can_be_stopped(start, tmp_path):
     replay = start("replay", "-")
     replay.process.stdin.write(lines(tweet(1)))
     replay.process.stdin.flush()
-    time.sleep(4)
+    until(lambda: engine_runs(settings_in(tmp_path)))
     replay.process.send_signal(signal.SIGTERM)
     assert replay.ended(40) == 143
 

@@ -7,7 +7,6 @@ answered, without the libraries of all the others.
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -23,8 +22,6 @@ from earshot.errors import EarshotError, RuleSyntaxError, UsageError
 err = Console(stderr=True)
 
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
-PATIENCE_S: Final = 3.0
-"""How long threads may take to end after a command was stopped."""
 
 
 class Listed(NamedTuple):
@@ -190,8 +187,9 @@ def report(command: Callable[[], None]) -> int:
         return 2 if isinstance(error, UsageError) else 1
     except Stopped as stopped:
         err.print("stopped")
-        _end_within(PATIENCE_S, int(str(stopped.code)))
-        return int(str(stopped.code))
+        sys.stdout.flush()
+        # All is closed. A thread that reads from a pipe would hold up, or abort, a usual end.
+        os._exit(int(str(stopped.code)))
     except BrokenPipeError:
         sys.stderr.close()
         return 1
@@ -202,13 +200,6 @@ def _stop(number: int, _: object) -> None:
     for again in STOPPING:
         signal.signal(again, signal.SIG_DFL)
     raise Stopped(128 + number)
-
-
-def _end_within(seconds: float, code: int) -> None:
-    """End the process even if a thread waits for a pipe for ever."""
-    timer = threading.Timer(seconds, os._exit, (code,))
-    timer.daemon = True
-    timer.start()
 
 
 def _explain(error: EarshotError) -> None:

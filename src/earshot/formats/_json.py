@@ -23,6 +23,7 @@ Fields = dict[str, pl.DataType]
 _MARK: Final = "#" + secrets.token_hex(8)
 _SLICE_BYTES: Final = 1 << 21
 """Text that is read at once: of 128 kB … 16 MB the quickest (it stays in the processor's cache)."""
+_FEW: Final = 64
 _FAULTS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _NOT_ONE: Final = "a record is not one JSON object"
 _REPLACEMENT: Final = "\\ufffd"
@@ -46,35 +47,81 @@ class Unwrap:
 
 
 def read(raw: pl.Series, fields: Fields, unwrap: Unwrap | None = None) -> pl.DataFrame:
-    """Read one JSON object a record; exactly one row comes back for each, in order.
+    """`Reader.read`, for fields that are read once; whoever reads them often keeps the reader."""
+    return Reader(fields, unwrap).read(raw)
 
-    Args:
-        raw: Binary, one item each.
-        fields: Columns wanted, with their types; unknown keys are ignored, the first of two equal
-            keys counts.
-        unwrap: Where the item may lie one level deeper.
 
-    Returns:
-        `row` (UInt32, from 0), `fault` (String: why it could not be read, else null), then
-        `fields`, all null where there is a fault.
-    """
-    numbered = pl.DataFrame({"raw": raw.fill_null(b"")}).with_row_index("row")
-    if unwrap is None:
-        return _read(numbered, fields)
-    probes: Fields = {n: fields.get(n, pl.Struct({})) for n in unwrap.names}
-    flat = _read(numbered, {**probes, **fields})
-    wrapped = _wrapped(flat, unwrap)
-    if not wrapped.height:
-        return flat.select("row", "fault", *fields)
-    inner = _read_inside(numbered, wrapped, fields, unwrap)
-    own = flat.select("row", "fault", *fields).filter(
-        ~pl.col("row").is_in(wrapped["row"].implode())
-    )
-    return pl.concat([own, inner]).sort("row")
+class Reader:
+    """Reads records of one shape; made once, since to tell polars a deep shape takes long."""
+
+    def __init__(self, fields: Fields, unwrap: Unwrap | None = None) -> None:
+        """Prepare to read `fields`.
+
+        Args:
+            fields: Columns wanted, with their types; unknown keys are ignored, the first of two
+                equal keys counts.
+            unwrap: Where the item may lie one level deeper.
+        """
+        probes: Fields = {n: pl.Struct({}) for n in unwrap.names} if unwrap else {}
+        self._fields, self._unwrap = fields, unwrap
+        self._probes = [n for n in probes if n not in fields]
+        self._shape = _Shape({**probes, **fields})
+        self._inside: dict[str, _Shape] = {}
+
+    def read(self, raw: pl.Series) -> pl.DataFrame:
+        """Read one JSON object a record; exactly one row comes back for each, in order.
+
+        Args:
+            raw: Binary, one item each.
+
+        Returns:
+            `row` (UInt32, from 0), `fault` (String: why it could not be read, else null), then
+            the fields, all null where there is a fault.
+        """
+        whole = raw.fill_null(b"") if raw.null_count() else raw
+        numbered = whole.alias("raw").to_frame().with_row_index("row")
+        flat = self._shape.read(numbered)
+        if self._unwrap is None:
+            return flat
+        wrapped = _wrapped(flat, self._unwrap)
+        for name in self._probes:
+            flat.drop_in_place(name)
+        if not wrapped.height:
+            return flat
+        inner = self._read_inside(numbered, wrapped, self._unwrap)
+        own = flat.filter(~pl.col("row").is_in(wrapped["row"].implode()))
+        return pl.concat([own.select(inner.columns), inner]).sort("row")
+
+    def _read_inside(
+        self, numbered: pl.DataFrame, wrapped: pl.DataFrame, unwrap: Unwrap
+    ) -> pl.DataFrame:
+        """Read the wrapped items again, each from the field that holds it."""
+        parts = []
+        for (key,), some in wrapped.group_by("name", maintain_order=True):
+            name = str(key)
+            found = self._shape_inside(name, unwrap).read(numbered[some["row"]])
+            inner = found[name].struct.unnest()
+            kept = (pl.coalesce(found[n], inner[n]).alias(n) for n in unwrap.outer)
+            told = found.select("row", "fault")
+            parts.append(pl.concat([told, inner.with_columns(*kept)], how="horizontal"))
+        return pl.concat(parts)
+
+    def _shape_inside(self, name: str, unwrap: Unwrap) -> "_Shape":
+        """The shape of records whose item lies in the field `name`."""
+        if name not in self._inside:
+            outer: Fields = {n: self._fields[n] for n in unwrap.outer}
+            self._inside[name] = _Shape({**outer, name: pl.Struct(self._fields)})
+        return self._inside[name]
+
+
+_NOBODY: Final = pl.DataFrame(schema={"row": pl.UInt32, "name": pl.String})
 
 
 def _wrapped(flat: pl.DataFrame, unwrap: Unwrap) -> pl.DataFrame:
     """`row` and `name` of the field that holds the item."""
+    lost = flat[unwrap.key].null_count()
+    if not lost or all(flat[n].null_count() == flat.height for n in unwrap.names):
+        return _NOBODY
     held = pl.coalesce(
         *(pl.when(pl.col(n).is_not_null()).then(pl.lit(n)) for n in unwrap.names)
     ).alias("name")
@@ -82,86 +129,61 @@ def _wrapped(flat: pl.DataFrame, unwrap: Unwrap) -> pl.DataFrame:
     return told.filter("bare").select("row", "name").drop_nulls()
 
 
-def _read_inside(
-    numbered: pl.DataFrame, wrapped: pl.DataFrame, fields: Fields, unwrap: Unwrap
-) -> pl.DataFrame:
-    """Read the wrapped items again, each from the field that holds it."""
-    parts = []
-    for (name,), some in wrapped.group_by("name", maintain_order=True):
-        outer: Fields = {n: fields[n] for n in unwrap.outer}
-        shape: Fields = {**outer, str(name): pl.Struct(fields)}
-        rows = numbered.filter(pl.col("row").is_in(some["row"].implode()))
-        found = _read(rows, shape)
-        inner = found[str(name)].struct.unnest()
-        kept = (pl.coalesce(found[n], inner[n]).alias(n) for n in outer)
-        told = found.select("row", "fault")
-        parts.append(pl.concat([told, inner.with_columns(*kept)], how="horizontal"))
-    return pl.concat(parts)
+_TEXT: Final = pl.Schema({"row": pl.UInt32, "fault": pl.String})
+_SOUND: Final = pl.Series("fault", [], pl.String)
 
 
-def _read(numbered: pl.DataFrame, fields: Fields) -> pl.DataFrame:
-    """Read slice by slice: some hundred records at once are quickest.
-
-    Returns:
-        `row`, `fault`, `fields`, in one chunk: later steps take four times as long on many.
-    """
-    reader = _Reader(fields)
-    records = _as_text(numbered)
-    mean = max(1, int(numbered["raw"].bin.size().sum()) // max(1, numbered.height))
-    size = max(_SLICE_BYTES // mean, 1)
-    slices = (records[at : at + size] for at in range(0, records.height, size))
-    items = [item for one in slices for item in reader.read(one)]
-    # `Series.struct.unnest` takes the columns as they are; `Expr.struct` copies each of them.
-    columns = pl.concat([reader.nothing, *items], rechunk=True).struct.unnest().drop(_MARK)
-    told = {"row": list(reader.faults), "fault": list(reader.faults.values())}
-    faults = pl.DataFrame(told, schema={"row": pl.UInt32, "fault": pl.String})
-    rows = numbered.select("row").join(faults, on="row", how="left", maintain_order="left")
-    return pl.concat([rows, columns], how="horizontal")
-
-
-def _as_text(numbered: pl.DataFrame) -> pl.DataFrame:
-    """The records as text at once, if all are: the check costs as much for a slice as for all."""
-    try:
-        return numbered.with_columns(pl.col("raw").cast(pl.String))
-    except _FAULTS:
-        return numbered
-
-
-class _Reader:
-    """Reads slices of records into structs of one shape, and keeps what was wrong with some."""
+class _Shape:
+    """Reads records into structs of one shape; keeps nothing of what it read."""
 
     def __init__(self, fields: Fields) -> None:
         self._fields = fields
-        self._shape = pl.Struct({_MARK: pl.UInt32, **fields})
-        self.nothing = pl.Series("item", [], self._shape)
-        self.faults: dict[int, str] = {}
-        """Row → why it could not be read; its struct is null."""
+        shape = pl.Struct({_MARK: pl.UInt32, **fields})
+        self._nothing = pl.Series("item", [], shape)
+        self._decode = pl.concat_str(
+            pl.lit(f'{{"{_MARK}":'), "row", pl.lit("},"), "raw"
+        ).str.json_decode(shape)
 
-    def read(self, records: pl.DataFrame) -> list[pl.Series]:
+    def read(self, numbered: pl.DataFrame) -> pl.DataFrame:
+        """Read slice by slice: some hundred records at once are quickest.
+
+        Returns:
+            `row`, `fault`, fields, in one chunk: later steps take four times as long on many.
+        """
+        faults: dict[int, str] = {}
+        records = _as_text(numbered)
+        size = max(_SLICE_BYTES // _mean_bytes(numbered["raw"]), 1)
+        slices = (records[at : at + size] for at in range(0, records.height, size))
+        items = [item for one in slices for item in self._slice(one, faults)]
+        item = pl.concat(items, rechunk=True) if len(items) > 1 else (items or [self._nothing])[0]
+        # `Series.struct.unnest` takes the columns as they are; `Expr.struct` copies each of them.
+        columns = item.struct.unnest()
+        columns.drop_in_place(_MARK)
+        columns.insert_column(0, numbered["row"])
+        return columns.insert_column(1, _told(faults, numbered))
+
+    def _slice(self, records: pl.DataFrame, faults: dict[int, str]) -> list[pl.Series]:
         """Structs of a slice; on a fault it is halved, always with the same reader."""
         try:
             return [self._columns(records)]
         except _FAULTS:
             if records.height == 1:
-                return [self._alone(records)]
+                return [self._alone(records, faults)]
         half = records.height // 2
-        return self.read(records[:half]) + self.read(records[half:])
+        return self._slice(records[:half], faults) + self._slice(records[half:], faults)
 
     def _columns(self, records: pl.DataFrame) -> pl.Series:
         """The reader itself. Raises a polars error when any record of the slice has a fault."""
         text = _mended(records["raw"].cast(pl.String))
-        marked = pl.concat_str(
-            pl.lit(f'{{"{_MARK}":'), "row", pl.lit("},"), text.alias("text")
-        ).alias("item")
-        pairs = records.select(marked)["item"].str.json_decode(self._shape)
-        marks = pairs.struct.field(_MARK).gather_every(2)
+        pairs = pl.DataFrame([records["row"], text]).select(self._decode.alias("item"))["item"]
         if len(pairs) != 2 * records.height or pairs.null_count():
             raise pl.exceptions.ComputeError(_NOT_ONE)
+        marks = pairs.struct.unnest()[_MARK].gather_every(2)
         if not marks.equals(records["row"]):
             raise pl.exceptions.ComputeError(_NOT_ONE)
         return pairs.gather_every(2, 1)
 
-    def _alone(self, record: pl.DataFrame) -> pl.Series:
+    def _alone(self, record: pl.DataFrame, faults: dict[int, str]) -> pl.Series:
         """The verdict on one record that was refused: set right and read again, or a reason."""
         raw = record["raw"].cast(pl.Binary)[0]
         reason, fitted = _fitted(raw, self._fields)
@@ -170,8 +192,30 @@ class _Reader:
                 return self._columns(record.with_columns(raw=pl.lit(fitted)))
             except _FAULTS:
                 reason = "its values cannot be read"
-        self.faults[int(record["row"][0])] = reason
-        return pl.Series("item", [None], self._shape)
+        faults[int(record["row"][0])] = reason
+        return self._nothing.clear(1)
+
+
+def _mean_bytes(raw: pl.Series) -> int:
+    """How long a record is, about; few are read at once in any case."""
+    return max(1, int(raw.bin.size().sum()) // len(raw)) if len(raw) > _FEW else 1
+
+
+def _told(faults: dict[int, str], numbered: pl.DataFrame) -> pl.Series:
+    """`fault` of each record: nearly always all null."""
+    if not faults:
+        return _SOUND.clear(numbered.height)
+    told = pl.DataFrame({"row": list(faults), "fault": list(faults.values())}, schema=_TEXT)
+    rows = numbered.select("row").join(told, on="row", how="left", maintain_order="left")
+    return rows["fault"]
+
+
+def _as_text(numbered: pl.DataFrame) -> pl.DataFrame:
+    """The records as text at once, if all are: the check costs as much for a slice as for all."""
+    try:
+        return pl.DataFrame([numbered["row"], numbered["raw"].cast(pl.String)])
+    except _FAULTS:
+        return numbered
 
 
 def _mended(text: pl.Series) -> pl.Series:

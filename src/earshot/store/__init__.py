@@ -4,7 +4,7 @@ The engine is the only writer. Readers open with `writable=False` and see whole 
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, cast
 
@@ -143,18 +143,38 @@ class Store(Protocol):
         never) and `base`.
         """
 
-    def by_minutes(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    def by_minutes(
+        self,
+        minutes: pl.DataFrame,
+        *,
+        columns: Collection[str] | None = None,
+        keys: pl.DataFrame | None = None,
+    ) -> Iterator[pl.DataFrame]:
         """What `by_minute` gives for each of these DIRTY rows, all together.
 
         In pages of bounded size; in any order, each row once.
+
+        Args:
+            minutes: DIRTY.
+            columns: These at least; None: all.
+            keys: Only posts of these KEYs, where given.
         """
 
-    def observed_in(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """What `observed` gives for each of these DIRTY rows, all together.
+    def observed_in(
+        self,
+        minutes: pl.DataFrame,
+        *,
+        columns: Collection[str] | None = None,
+        keys: pl.DataFrame | None = None,
+    ) -> Iterator[pl.DataFrame]:
+        """What `observed` gives for each of these DIRTY rows, all together; see `by_minutes`.
 
         With the column `minute` (TIME) it was observed in, in pages of bounded size; in any order,
         each (post, minute) once.
         """
+
+    def last_observed(self) -> dt.datetime | None:
+        """The newest minute in which a stored post was observed, a hidden one too; None: never."""
 
     def windows(
         self,
@@ -169,6 +189,12 @@ class Store(Protocol):
 
         All sources where None, of every rule (0 too) where None.
         """
+
+    def windows_at(self, width: int, windows: pl.DataFrame) -> list[WindowBlock]:
+        """Blocks of exactly these windows (`start`, `source`), of every rule."""
+
+    def windows_there(self, width: int, windows: pl.DataFrame) -> pl.DataFrame:
+        """Those of these windows (`start`, `source`) that there are."""
 
     def series(
         self, *, width: int, since: dt.datetime, until: dt.datetime, source: str | None, rule: int

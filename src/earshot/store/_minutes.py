@@ -1,8 +1,8 @@
 """What the engine reads to make minutes again: their posts, and what was seen in them of posts."""
 # ruff: noqa: S608 - SQL is put together from names of our own only
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Collection, Iterator
+from typing import Any, Final
 
 import apsw
 import polars as pl
@@ -10,8 +10,19 @@ import polars as pl
 from earshot.disk import rows
 from earshot.model.changes import DIRTY
 from earshot.model.schema import COUNTERS, TIME
+from earshot.store._find import stored
 from earshot.store._keys import span_of
-from earshot.store._rows import AT_SPOTS, ROW, frame, numbers, read_posts, read_spots, with_rules
+from earshot.store._rows import (
+    AT_SPOTS,
+    ROW,
+    as_sql,
+    decoded,
+    frame,
+    numbers,
+    read_spots,
+    reading,
+    with_rules,
+)
 
 PAGE: Final = 8192
 """The most rows of one page."""
@@ -35,27 +46,51 @@ _HISTORY: Final = pl.Schema(
 )
 
 
-def posts_of(db: apsw.Connection, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """ROW pages of the posts of these DIRTY rows, in order of spot, each post once."""
+Columns = Collection[str] | None
+"""What is wanted of STORED; None: all."""
+
+
+def posts_of(
+    db: apsw.Connection, minutes: pl.DataFrame, *, columns: Columns, keys: pl.DataFrame | None
+) -> Iterator[pl.DataFrame]:
+    """ROW pages of the posts (or those of these KEYs) of these DIRTY rows, each post once."""
     wanted = minutes.select(DIRTY.names()).unique()
-    some = "spot BETWEEN ? AND ? AND source IN (SELECT value FROM carray(?))"
-    for first, last in _runs(wanted):
-        here = wanted.filter(pl.col("minute").to_physical().is_between(first, last))
-        sources = apsw.carray(tuple(here["source"].unique().to_list()))
+    more = None if columns is None else {*columns, "source", "event_time"}
+    found = _in_minutes(db, wanted, more) if keys is None else _of_keys(db, keys, more)
+    for some in found:
+        page = some.with_columns(minute=pl.col("event_time").dt.truncate("1m"))
+        page = page.join(wanted, on=DIRTY.names(), how="semi", maintain_order="left")
+        if page.height:
+            yield with_rules(db, page)
+
+
+def _of_keys(
+    db: apsw.Connection, keys: pl.DataFrame, columns: Columns
+) -> Iterator[pl.DataFrame]:
+    spots = stored(db, keys, None)["spot"].unique().sort()
+    for start in range(0, len(spots), PAGE):
+        yield read_spots(db, spots[start : start + PAGE].to_numpy(), columns)
+
+
+def _in_minutes(
+    db: apsw.Connection, minutes: pl.DataFrame, columns: Columns
+) -> Iterator[pl.DataFrame]:
+    """SPOTTED pages of the posts of these minutes, and some more; many sparse minutes a page."""
+    statement = f"""SELECT {as_sql(reading(columns))} FROM posts
+        WHERE spot BETWEEN ? AND ? AND source IN (SELECT value FROM carray(?))
+        ORDER BY spot LIMIT ?"""
+    sources = apsw.carray(tuple(minutes["source"].unique().to_list()))
+    held: list[tuple[Any, ...]] = []
+    for first, last in _runs(minutes):
         low, high = span_of(first // 1000)[0], span_of((last + MINUTE - 1) // 1000)[1]
-        while low <= high:
-            edge = rows(
-                db,
-                f"SELECT spot FROM posts WHERE {some} ORDER BY spot LIMIT 1 OFFSET {PAGE - 1}",
-                (low, high, sources),
-            )
-            end = edge[0][0] if edge else high
-            page = read_posts(db, some, (low, end, sources))
-            page = page.with_columns(minute=pl.col("event_time").dt.truncate("1m"))
-            page = page.join(wanted, on=DIRTY.names(), how="semi", maintain_order="left")
-            if page.height:
-                yield with_rules(db, page)
-            low = end + 1
+        while page := rows(db, statement, (low, high, sources, PAGE - len(held))):
+            low = page[-1][0] + 1
+            held += page
+            if len(held) < PAGE:
+                break
+            yield decoded(held, columns)
+            held = []
+    yield decoded(held, columns)
 
 
 def _runs(minutes: pl.DataFrame) -> list[tuple[int, int]]:
@@ -69,28 +104,41 @@ def _runs(minutes: pl.DataFrame) -> list[tuple[int, int]]:
     return runs
 
 
-def observed_in(db: apsw.Connection, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """OBSERVED_IN pages of these DIRTY rows, each (post, minute) once."""
+def observed_in(
+    db: apsw.Connection, minutes: pl.DataFrame, *, columns: Columns, keys: pl.DataFrame | None
+) -> Iterator[pl.DataFrame]:
+    """OBSERVED_IN pages of these DIRTY rows (or of these KEYs), each (post, minute) once."""
     wanted = minutes.select(DIRTY.names()).unique()
-    asked = wanted["minute"].to_physical().unique().to_numpy()
-    found = rows(
-        db,
-        """SELECT DISTINCT spot FROM observations
-        WHERE minute IN (SELECT value FROM carray(?)) ORDER BY spot""",
-        (numbers(asked),),
-    )
-    spots = pl.Series("spot", [spot for (spot,) in found], pl.Int64)
+    more = None if columns is None else {*columns, "source"}
+    spots = _observed(db, wanted) if keys is None else stored(db, keys, None)["spot"].unique()
     for start in range(0, len(spots), PAGE):
-        posts = read_spots(db, spots[start : start + PAGE].to_numpy())
+        posts = read_spots(db, spots[start : start + PAGE].to_numpy(), more)
         posts = posts.filter(pl.col("source").is_in(wanted["source"].unique().implode()))
         whole = with_rules(db, posts).with_columns(posts["spot"])
         page = (
             whole.join(_seen(db, posts["spot"]), on="spot", maintain_order="left")
             .join(wanted, on=DIRTY.names(), how="semi", maintain_order="left")
-            .select(OBSERVED_IN.names())
+            .drop("spot")
         )
         if page.height:
-            yield page
+            yield page.select(c for c in OBSERVED_IN if c in page.columns)
+
+
+def _observed(db: apsw.Connection, minutes: pl.DataFrame) -> pl.Series:
+    """Where the posts lie that were observed in these minutes."""
+    found = rows(
+        db,
+        """SELECT DISTINCT spot FROM observations
+        WHERE minute IN (SELECT value FROM carray(?)) ORDER BY spot""",
+        (numbers(minutes["minute"].to_physical().unique().to_numpy()),),
+    )
+    return pl.Series("spot", [spot for (spot,) in found], pl.Int64)
+
+
+def last_observed(db: apsw.Connection) -> int | None:
+    """The newest minute (µs) in which anything was observed."""
+    ((minute,),) = rows(db, "SELECT max(minute) FROM observations")
+    return minute
 
 
 def _seen(db: apsw.Connection, spots: pl.Series) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Frames into SQL rows and back, in columns; a stored post comes back exactly as it went in."""
 # ruff: noqa: S608 - SQL is put together from names of our own only
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import apsw
@@ -20,7 +20,6 @@ SPOTTED: Final = pl.Schema([("spot", pl.Int64()), *STORED.items()])
 SHORT: Final = dict(zip(LISTS, "hmcld", strict=True))
 """Names of the lists within their JSON text."""
 LISTED: Final = pl.Struct({SHORT[c]: STORED[c] for c in LISTS})
-_READ = "spot, " + ", ".join(f'"{c}"' for c in COLUMNS)
 
 
 AT_SPOTS: Final = "spot IN (SELECT value FROM carray(?))"
@@ -95,20 +94,35 @@ def _column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
     return pl.Series(name, values, dtype)
 
 
-def decoded(found: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
-    """SPOTTED rows of what `SELECT spot, COLUMNS` gave."""
+def reading(columns: Collection[str] | None) -> tuple[str, ...]:
+    """The SQL columns, `spot` first, that these columns of STORED are made of (None: all)."""
+    if columns is None:
+        return ("spot", *COLUMNS)
+    shared = [c for c, parts in (("flags", FLAGS), ("lists", LISTS)) if {*parts} & {*columns}]
+    return ("spot", *(c for c in PLAIN if c in columns), *shared)
+
+
+def as_sql(columns: Iterable[str]) -> str:
+    """Columns to name in a SELECT."""
+    return ", ".join(f'"{c}"' for c in columns)
+
+
+def decoded(
+    found: Sequence[tuple[Any, ...]], columns: Collection[str] | None = None
+) -> pl.DataFrame:
+    """SPOTTED rows of what was read of `reading(columns)`; only these columns, where given."""
+    wanted = [c for c in SPOTTED if columns is None or c == "spot" or c in columns]
     if not found:
-        return pl.DataFrame(schema=SPOTTED)
-    columns = dict(zip(("spot", *COLUMNS), zip(*found, strict=True), strict=True))
-    spot = pl.Series("spot", columns["spot"], pl.Int64)
-    plain = [_column(c, columns[c], STORED[c]) for c in PLAIN]
-    flags = pl.Series("flags", columns["flags"], pl.Int64)
-    lists = pl.Series("lists", columns["lists"], pl.String)
-    both = pl.DataFrame([spot, *plain, flags, lists]).with_columns(
-        *((pl.col("flags") // (1 << bit) % 2 == 1).alias(c) for bit, c in enumerate(FLAGS)),
-        *_lists(lists),
-    )
-    return both.select(SPOTTED.names())
+        return pl.DataFrame(schema={c: SPOTTED[c] for c in wanted})
+    read = dict(zip(reading(columns), zip(*found, strict=True), strict=True))
+    frame = pl.DataFrame([_column(c, read[c], SPOTTED[c]) for c in read if c in SPOTTED])
+    if "flags" in read:
+        flags = pl.lit(pl.Series(read["flags"], dtype=pl.Int64))
+        bits = ((flags // (1 << bit) % 2 == 1).alias(c) for bit, c in enumerate(FLAGS))
+        frame = frame.with_columns(bits)
+    if "lists" in read:
+        frame = frame.with_columns(_lists(pl.Series("lists", read["lists"], pl.String)))
+    return frame.select(wanted)
 
 
 def _lists(text: pl.Series) -> list[pl.Series]:
@@ -122,22 +136,27 @@ def _lists(text: pl.Series) -> list[pl.Series]:
 
 def read_posts(db: apsw.Connection, where: str, values: Sequence[Any]) -> pl.DataFrame:
     """SPOTTED rows of the posts that an SQL condition names, in order of spot."""
-    statement = f"SELECT {_READ} FROM posts WHERE {where} ORDER BY spot"
+    statement = f"SELECT {as_sql(reading(None))} FROM posts WHERE {where} ORDER BY spot"
     return decoded(rows(db, statement, values))
 
 
-def read_spots(db: apsw.Connection, spots: I64) -> pl.DataFrame:
-    """SPOTTED rows of these spots, in order of spot."""
+def read_spots(
+    db: apsw.Connection, spots: I64, columns: Collection[str] | None = None
+) -> pl.DataFrame:
+    """SPOTTED rows of these spots, in order of spot; only these columns, where given."""
     if len(spots) == 0:
-        return pl.DataFrame(schema=SPOTTED)
-    return read_posts(db, AT_SPOTS, (numbers(spots),))
+        return decoded([], columns)
+    statement = f"SELECT {as_sql(reading(columns))} FROM posts WHERE {AT_SPOTS} ORDER BY spot"
+    return decoded(rows(db, statement, (numbers(spots),)), columns)
 
 
 def with_rules(db: apsw.Connection, posts: pl.DataFrame) -> pl.DataFrame:
-    """SPOTTED rows with the rules that matched each, as ROW; keeps their order."""
+    """SPOTTED rows with the rules that matched each, as ROW; keeps order and what columns it has.
+    """
     none = pl.col("rules").fill_null(pl.lit([], pl.List(pl.Int64)))
+    wanted = [c for c in ROW if c in posts.columns or c == "rules"]
     if posts.height == 0:
-        return pl.DataFrame(schema=ROW)
+        return pl.DataFrame(schema={c: ROW[c] for c in wanted})
     found = rows(
         db,
         "SELECT spot, rule FROM hits WHERE spot IN (SELECT value FROM carray(?)) ORDER BY 1, 2",
@@ -146,4 +165,4 @@ def with_rules(db: apsw.Connection, posts: pl.DataFrame) -> pl.DataFrame:
     hits = frame(found, pl.Schema({"spot": pl.Int64, "rules": pl.Int64}))
     lists = hits.group_by("spot").agg("rules")
     joined = posts.join(lists, on="spot", how="left", maintain_order="left")
-    return joined.with_columns(none).select(ROW.names())
+    return joined.with_columns(none).select(wanted)

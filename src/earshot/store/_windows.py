@@ -3,8 +3,10 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
 import apsw
+import numpy as np
 import polars as pl
 
 from earshot.clock import from_micros, micros
@@ -12,7 +14,7 @@ from earshot.disk import rows
 from earshot.model.schema import TIME
 from earshot.store import WindowBlock
 from earshot.store._feed import Feed
-from earshot.store._rows import frame
+from earshot.store._rows import frame, numbers
 
 SERIES = pl.Schema(
     [
@@ -29,18 +31,18 @@ _KEY = "width = ? AND rule = ? AND source = ? AND start = ?"
 
 
 def put(db: apsw.Connection, blocks: Sequence[WindowBlock]) -> None:
-    """Replace blocks; an empty one takes its window away."""
-    for block in blocks:
-        key = (block.width, block.rule, block.source, micros(block.start))
-        old = rows(db, f"DELETE FROM windows WHERE {_KEY} RETURNING data", key)
-        n = old[0][0] if old else None
-        if not block.data:
-            db.execute("DELETE FROM blocks WHERE n = ?", (n,))
-            continue
-        db.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (n, block.data))
-        at = db.last_insert_rowid() if n is None else n
-        totals = (block.posts, block.authors, block.score)
-        db.execute("INSERT INTO windows VALUES (?,?,?,?,?,?,?,?)", (*key, *totals, at))
+    """Replace blocks, no two of one window; an empty one takes its window away."""
+    keys = [(b.width, b.rule, b.source, micros(b.start)) for b in blocks]
+    gone = db.executemany(f"DELETE FROM windows WHERE {_KEY} RETURNING data", keys)
+    old = np.array([n for (n,) in gone], np.int64)
+    db.execute("DELETE FROM blocks WHERE n IN (SELECT value FROM carray(?))", (numbers(old),))
+    ((last,),) = rows(db, "SELECT coalesce(max(n), 0) FROM blocks")
+    new = [(n, k, b) for n, (k, b) in enumerate(zip(keys, blocks, strict=True), last + 1) if b.data]
+    db.executemany("INSERT INTO blocks VALUES (?, ?)", ((n, b.data) for n, _, b in new))
+    db.executemany(
+        "INSERT INTO windows VALUES (?,?,?,?,?,?,?,?)",
+        ((*k, b.posts, b.authors, b.score, n) for n, k, b in new),
+    )
 
 
 def clean(db: apsw.Connection, minutes: pl.DataFrame) -> None:
@@ -81,26 +83,46 @@ def read(  # noqa: PLR0913 - one query, its parts
     """See `Store.windows`."""
     found = rows(
         db,
-        f"""SELECT start, source, rule, posts, authors, score, b.data
-        FROM windows w JOIN blocks b ON b.n = w.data
-        WHERE width = ? {"" if rule is None else "AND rule = ?"} AND start >= ? AND start < ?
-            AND source = coalesce(?, source)
+        f"""{_BLOCKS} WHERE width = ? {"" if rule is None else "AND rule = ?"}
+            AND start >= ? AND start < ? AND source = coalesce(?, source)
         ORDER BY start, source, rule""",
         (width, *([] if rule is None else [rule]), micros(since), micros(until), source),
     )
-    return [
-        WindowBlock(
-            start=from_micros(start),
-            width=width,
-            source=its_source,
-            rule=its_rule,
-            posts=posts,
-            authors=authors,
-            score=score,
-            data=data,
-        )
-        for start, its_source, its_rule, posts, authors, score, data in found
-    ]
+    return [_block(width, row) for row in found]
+
+
+def read_at(db: apsw.Connection, width: int, windows: pl.DataFrame) -> list[WindowBlock]:
+    """See `Store.windows_at`."""
+    wanted = set(windows.select(pl.col("start").to_physical(), "source").rows())
+    found = rows(
+        db,
+        f"""{_BLOCKS} WHERE width = ? AND start IN (SELECT value FROM carray(?))
+        ORDER BY start, source, rule""",
+        (width, numbers(windows["start"].to_physical().unique().to_numpy())),
+    )
+    return [_block(width, row) for row in found if row[:2] in wanted]
+
+
+def there(db: apsw.Connection, width: int, windows: pl.DataFrame) -> pl.DataFrame:
+    """See `Store.windows_there`."""
+    found = rows(
+        db,
+        """SELECT start, source FROM windows
+        WHERE width = ? AND rule = 0 AND start IN (SELECT value FROM carray(?))""",
+        (width, numbers(windows["start"].to_physical().unique().to_numpy())),
+    )
+    names = ["start", "source"]
+    have = frame(found, pl.Schema({c: SERIES[c] for c in names}))
+    return windows.select(names).unique().join(have, on=names, how="semi")
+
+
+_BLOCKS = """SELECT start, source, rule, posts, authors, score, b.data
+    FROM windows w JOIN blocks b ON b.n = w.data"""
+
+
+def _block(width: int, row: tuple[Any, ...]) -> WindowBlock:
+    start, source, rule, posts, authors, score, data = row
+    return WindowBlock(from_micros(start), width, source, rule, posts, authors, score, data)
 
 
 def series(  # noqa: PLR0913 - as above

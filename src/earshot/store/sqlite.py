@@ -9,7 +9,7 @@ One file, though long: what the protocol asks for, mostly handed on to the modul
 # ruff: noqa: S608 - SQL is put together from names of our own only
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -214,15 +214,33 @@ class SqliteStore:
         found = pl.concat(pages) if pages else pl.DataFrame(schema=_minutes.OBSERVED_IN)
         return found.select(_minutes.OBSERVED.names())
 
-    def by_minutes(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    def by_minutes(
+        self,
+        minutes: pl.DataFrame,
+        *,
+        columns: Collection[str] | None = None,
+        keys: pl.DataFrame | None = None,
+    ) -> Iterator[pl.DataFrame]:
         """See `Store.by_minutes`; all pages are of one state of the file."""
         with self._read() as db:
-            yield from _minutes.posts_of(db, minutes)
+            yield from _minutes.posts_of(db, minutes, columns=columns, keys=keys)
 
-    def observed_in(self, minutes: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    def observed_in(
+        self,
+        minutes: pl.DataFrame,
+        *,
+        columns: Collection[str] | None = None,
+        keys: pl.DataFrame | None = None,
+    ) -> Iterator[pl.DataFrame]:
         """See `Store.observed_in`; all pages are of one state of the file."""
         with self._read() as db:
-            yield from _minutes.observed_in(db, minutes)
+            yield from _minutes.observed_in(db, minutes, columns=columns, keys=keys)
+
+    def last_observed(self) -> dt.datetime | None:
+        """See `Store.last_observed`."""
+        with self._read() as db:
+            minute = _minutes.last_observed(db)
+        return None if minute is None else from_micros(minute)
 
     def windows(
         self,
@@ -238,6 +256,16 @@ class SqliteStore:
             return _windows.read(
                 db, width=width, since=since, until=until, source=source, rule=rule
             )
+
+    def windows_at(self, width: int, windows: pl.DataFrame) -> list[WindowBlock]:
+        """See `Store.windows_at`."""
+        with self._read() as db:
+            return _windows.read_at(db, width, windows)
+
+    def windows_there(self, width: int, windows: pl.DataFrame) -> pl.DataFrame:
+        """See `Store.windows_there`."""
+        with self._read() as db:
+            return _windows.there(db, width, windows)
 
     def series(
         self, *, width: int, since: dt.datetime, until: dt.datetime, source: str | None, rule: int

@@ -9,6 +9,9 @@ import { PostCard } from "../../ui/PostCard";
 import { newest, useRuleNames } from "../queries";
 
 const FIRST = 50;
+const CALM_MS = 800;
+/** More than so many at once do not fade in: everything would be fading all the time. */
+const FADING = 3;
 
 /** Newest posts as they come; stands still when asked, or while somebody reads further down. */
 export function Feed({ view }: { view: View }) {
@@ -40,9 +43,12 @@ export function Feed({ view }: { view: View }) {
 
   const arrived = useRef<Post[]>([]);
   const frame = useRef(0);
+  const pouredAt = useRef(0);
+  const fading = useRef<ReadonlySet<string>>(new Set());
   const still = () => paused || (scroller.current?.scrollTop ?? 0) > 60;
   const pour = () => {
     frame.current = 0;
+    pouredAt.current = performance.now();
     const fresh = arrived.current;
     arrived.current = [];
     const known = fresh.filter((p) => seen.current.has(keyOf(p)));
@@ -52,6 +58,7 @@ export function Feed({ view }: { view: View }) {
       setWaiting((old) => merged(old, unknown));
     } else {
       for (const post of unknown) seen.current.add(keyOf(post));
+      fading.current = new Set(unknown.length <= FADING ? unknown.map(keyOf) : []);
       setPosts((old) => merged(old ?? [], fresh));
     }
   };
@@ -61,7 +68,8 @@ export function Feed({ view }: { view: View }) {
     if (view.rule === null && view.source === null) setMissed((n) => (still() ? n + event.more : 0));
     if (fresh.length === 0) return;
     arrived.current.push(...fresh);
-    frame.current ||= requestAnimationFrame(pour);
+    const wait = Math.max(0, CALM_MS - (performance.now() - pouredAt.current));
+    frame.current ||= setTimeout(() => requestAnimationFrame(pour), wait) as unknown as number;
   });
   useEvent("correction", ({ removed }) => {
     setPosts((old) => old && without(old, removed));
@@ -113,7 +121,7 @@ export function Feed({ view }: { view: View }) {
             </li>
           )}
           {posts?.map((post) => (
-            <PostCard key={keyOf(post)} post={post} now={now} ruleNames={names} isNew />
+            <PostCard key={keyOf(post)} post={post} now={now} ruleNames={names} isNew={fading.current.has(keyOf(post))} />
           ))}
         </ul>
       </div>
