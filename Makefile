@@ -33,7 +33,7 @@ run: web ## Start Earshot with the web app on http://localhost:8000
 	$(EARSHOT) up
 
 test: web ## Run all tests that need no outside server
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install ## Check style, types and the rooms' borders
 	$(BIN)/ruff check .

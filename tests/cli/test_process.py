@@ -147,7 +147,7 @@ def test_a_source_that_is_unknown_is_named_before_anything_is_started(start):
 def test_a_replay_that_is_stopped_keeps_what_came_and_goes_on_at_its_cursor(
     start, tmp_path, number
 ):
-    """It reads a thousand posts a second of the archive's time, so that there is time to stop it."""
+    """At the archive's own pace its last post comes an hour after the others."""
     path, n = tmp_path / "x.jsonl", 4000
     at = tweet(0)["created_at"]
     later = at.replace("12:00:00", "13:00:00")

@@ -16,6 +16,7 @@ from earshot.model.changes import DIRTY, KEY, Changes
 from earshot.model.schema import COUNTERS, HIT, OBSERVATION, STORED, TIME, TOMBSTONE
 from earshot.pipeline.score import Weights
 from earshot.pipeline.top import rows
+from earshot.pipeline.window import KEYS
 from earshot.store import open_store
 from earshot.testing.windows import recount
 
@@ -74,12 +75,13 @@ class FakeStore:
     def _row(self, key):
         return {**self.posts[key], "rules": self.rules[key]}
 
-    def by_minutes(self, minutes):
-        wanted = set(minutes.iter_rows())
+    def by_minutes(self, minutes, *, columns=None, keys=None):
+        wanted = set(minutes.select(DIRTY.names()).iter_rows())
+        some = None if keys is None else set(keys.iter_rows())
         found = [
             self._row(k)
             for k, p in self.posts.items()
-            if (minute_of(p["event_time"]), p["source"]) in wanted
+            if (minute_of(p["event_time"]), p["source"]) in wanted and (some is None or k in some)
         ]
         self.read_back += len(found)
         for first in range(0, len(found), 2):
@@ -95,8 +97,16 @@ class FakeStore:
                 post = self._row((source, id_))
                 yield {**post, "minute": minute, "base": seen["base"], **counters}
 
-    def observed_in(self, minutes):
-        found = list(self.observations(set(minutes.iter_rows())))
+    def last_observed(self):
+        return max((minute for _, _, minute in self.seen), default=None)
+
+    def observed_in(self, minutes, *, columns=None, keys=None):
+        some = None if keys is None else set(keys.iter_rows())
+        found = [
+            row
+            for row in self.observations(set(minutes.select(DIRTY.names()).iter_rows()))
+            if some is None or (row["source"], row["id"]) in some
+        ]
         for first in range(0, len(found), 2):
             yield pl.DataFrame(found[first : first + 2], SEEN, orient="row")
 
@@ -106,6 +116,14 @@ class FakeStore:
             for (w, start, s, r), b in sorted(self.blocks.items())
             if w == width and since <= start < until and source in (None, s) and rule in (None, r)
         ]
+
+    def windows_at(self, width, windows):
+        wanted = set(windows.select("start", "source").iter_rows())
+        return [b for (w, *at, _), b in self.blocks.items() if w == width and tuple(at) in wanted]
+
+    def windows_there(self, width, windows):
+        found = [(b.start, b.source, b.rule) for b in self.windows_at(width, windows)]
+        return pl.DataFrame(found, KEYS, orient="row")
 
     def series(self, *, width, since, until, source, rule):
         found = self.windows(width=width, since=since, until=until, source=source, rule=rule)
@@ -387,6 +405,16 @@ def test_a_minute_that_became_empty_leaves_no_block(store, keeper):
     assert store.blocks == {}
 
 
+def test_a_post_taken_back_is_the_only_one_that_is_read_back(store, keeper):
+    flow(store, keeper, posts=[post(str(i), i) for i in range(20)], rules=[[3]])
+    keeper.flush(T0, everything=True)
+    edited = post("5", 5, text="bus", hashtags=["now"])
+    flow(store, keeper, posts=[edited], deleted=[("x", "0")], dirty=[(T0, "x")])
+    keeper.flush(T0, everything=True)
+    assert store.read_back == 1
+    check_minutes(store)
+
+
 def test_stale_rollups_go_with_the_minute_that_changed(store, keeper):
     flow(store, keeper, posts=[post("1", 0)])
     keeper.flush(T0, everything=True)
@@ -425,7 +453,8 @@ def test_a_flush_does_no_more_than_its_limit(store, keeper):
 
 
 def test_a_minute_read_back_rests_before_it_is_read_again(store, keeper):
-    flow(store, keeper, posts=[post("1", 0), post("1", 0)])
+    flow(store, keeper, posts=[post("1", 0)])
+    keeper = WindowKeeper(store, WEIGHTS)  # which has not seen the minute whole
     keeper.flush(T0, everything=False)
     flow(store, keeper, posts=[post("2", 1)])
     assert keeper.flush(T0, everything=False).minutes == 0

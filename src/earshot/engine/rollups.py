@@ -44,9 +44,7 @@ class _Owed:
     dropped: bool
     """Whether what the store had of it is gone."""
     at_hand: bool
-    """Whether all its parts are in memory, each once."""
-    parts: set[dt.datetime]
-    """Starts of the parts made since it is owed."""
+    """Whether all its parts are in memory, each as it was made last."""
 
 
 class RollUps:
@@ -60,9 +58,7 @@ class RollUps:
         self._noted: set[Key] = set()
         for width, start, source in _read(store.facts(FACT).get(FACT, "[]")):
             key = (width, from_micros(start), source)
-            self._owed[key] = _Owed(
-                now or from_micros(0), dropped=False, at_hand=False, parts=set()
-            )
+            self._owed[key] = _Owed(now or from_micros(0), dropped=False, at_hand=False)
             self._noted.add(key)
 
     def owe(self, made: Windows, minutes: pl.DataFrame, now: dt.datetime) -> list[WindowBlock]:
@@ -77,13 +73,13 @@ class RollUps:
             self._newest[source] = max(newest, self._newest.get(source, newest))
         parts = minutes.select(start="minute", source="source")
         fives = self._touch(FIVE_MINUTES, parts, now)
-        self._touch(HOUR, fives, now, made=False)
+        self._touch(HOUR, fives, now)
         self._note()
-        self._hold(FIVE_MINUTES, made)
+        self._hold(FIVE_MINUTES, made, parts)
         new = [key for key, owed in self._owed.items() if not owed.dropped]
         for key in new:
             self._owed[key].dropped = True
-        return [empty(b) for b in self._stored(new)]
+        return [b for width in PARTS for b in empty(self._there(width, new), width)]
 
     def due(self, now: dt.datetime, dirty: pl.DataFrame, *, everything: bool) -> list[Key]:
         """Roll-ups to make now, small ones first: nothing below them is dirty or owed."""
@@ -105,8 +101,8 @@ class RollUps:
         made = roll(parts, width)
         if width == FIVE_MINUTES:
             self._touch(HOUR, _frame(keys), now)
-            self._hold(HOUR, made)
-        gone = self._stored([key for key in keys if not self._owed[key].dropped])
+            self._hold(HOUR, made, _frame(keys))
+        gone = self._there(width, [key for key in keys if not self._owed[key].dropped])
         for key in keys:
             del self._owed[key]
         return blocks_of(made, width, instead_of=gone)
@@ -123,43 +119,40 @@ class RollUps:
         gone_on = self._newest.get(source, start) >= end + GRACE
         return gone_on or (now >= end and now >= owed.touched + AT_REST)
 
-    def _touch(
-        self, width: int, parts: pl.DataFrame, now: dt.datetime, *, made: bool = True
-    ) -> pl.DataFrame:
+    def _touch(self, width: int, parts: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
         """Owe the roll-ups above these parts (`start`, `source`), and return them.
 
-        If the parts were `made` now, whoever holds them all, each once, need not read them again.
+        Those that the store had no parts of need not read them: all that are made are held.
         """
-        above = parts.with_columns(_floored(width), part="start")
-        grouped = above.group_by("start", "source").agg("part")
-        keys = [(width, start, source) for start, source, _ in grouped.iter_rows()]
+        above = parts.select(_floored(width), "source").unique()
+        keys = [(width, start, source) for start, source in above.iter_rows()]
         fresh = self._without_parts([key for key in keys if key not in self._owed])
-        for key, starts in zip(keys, grouped["part"], strict=True):
-            owed = self._owed.get(key)
-            if owed is None:
-                owed = _Owed(now, dropped=False, at_hand=key in fresh, parts=set())
-                self._owed[key] = owed
+        for key in keys:
+            owed = self._owed.setdefault(key, _Owed(now, dropped=False, at_hand=key in fresh))
             owed.touched = now
-            if made:
-                owed.at_hand &= owed.parts.isdisjoint(starts)
-                owed.parts.update(starts)
-        return grouped.select("start", "source")
+        return above
 
     def _without_parts(self, keys: list[Key]) -> set[Key]:
         """Those of these roll-ups, all of one width, of which the store has no parts yet."""
         if not keys:
             return set()
-        width, there = keys[0][0], set[Key]()
-        for source, since, until in runs(_frame(keys), width):
-            found = self._store.series(
-                width=PARTS[width], since=since, until=until, source=source, rule=0
-            )
-            starts = found.select(_floored(width)).to_series().unique()
-            there |= {(width, start, source) for start in starts}
-        return set(keys) - there
+        width = keys[0][0]
+        there = self._store.windows_there(PARTS[width], _parts_of(keys, width))
+        above = there.select(_floored(width), "source").unique()
+        return set(keys) - {(width, start, source) for start, source in above.iter_rows()}
 
-    def _hold(self, width: int, parts: Windows) -> None:
-        """Keep parts for the roll-ups of this width, as long as there is room."""
+    def _hold(self, width: int, parts: Windows, made: pl.DataFrame) -> None:
+        """Keep parts for the roll-ups of this width, as long as there is room.
+
+        Args:
+            width: Of the roll-ups.
+            parts: Windows.
+            made: `start`, `source` of the parts: what was held of these before goes.
+        """
+        others = []
+        for held in self._at_hand[width]:
+            others += _some(held, ~_is_in(held.keys.select("start", "source"), made))
+        self._at_hand[width] = others
         if parts.keys.height:
             self._at_hand[width].append(parts)
         if sum(len(w.blocks.pair) for held in self._at_hand.values() for w in held) > MOST_PAIRS:
@@ -169,32 +162,26 @@ class RollUps:
 
     def _release(self, width: int, keys: set[Key]) -> list[Windows]:
         """Take the parts of these roll-ups out of memory, and let go of what nobody waits for."""
-        waiting = {key for key, owed in self._owed.items() if owed.at_hand} - keys
+        waiting = {k for k, owed in self._owed.items() if k[0] == width and owed.at_hand} - keys
+        wanted, later = _frame(keys), _frame(waiting)
         taken, held = [], []
         for windows in self._at_hand[width]:
             above = windows.keys.select(_floored(width), "source")
-            taken += _some(windows, _is_in(above, [k for k in keys if k[0] == width]))
-            held += _some(windows, _is_in(above, [k for k in waiting if k[0] == width]))
+            taken += _some(windows, _is_in(above, wanted))
+            held += _some(windows, _is_in(above, later))
         self._at_hand[width] = held
         return taken
 
     def _read_parts(self, keys: Collection[Key]) -> list[Windows]:
-        blocks = self._read(keys, parts=True)
+        if not keys:
+            return []
+        width = next(iter(keys))[0]
+        blocks = self._store.windows_at(PARTS[width], _parts_of(keys, width))
         return [windows_of(blocks)] if blocks else []
 
-    def _stored(self, keys: Collection[Key]) -> list[WindowBlock]:
-        return self._read(keys, parts=False)
-
-    def _read(self, keys: Collection[Key], *, parts: bool) -> list[WindowBlock]:
-        """The blocks of these roll-ups, or of their parts, of every rule."""
-        blocks = []
-        for width in PARTS:
-            for source, since, until in runs(_frame(k for k in keys if k[0] == width), width):
-                blocks += self._store.windows(
-                    width=PARTS[width] if parts else width,
-                    since=since, until=until, source=source, rule=None,
-                )  # fmt: skip
-        return blocks
+    def _there(self, width: int, keys: Collection[Key]) -> pl.DataFrame:
+        """KEYS of the blocks that the store has of those of these roll-ups that are so wide."""
+        return self._store.windows_there(width, _frame(k for k in keys if k[0] == width))
 
     def _note(self) -> None:
         """Write down what is owed, where more is owed than was written."""
@@ -212,9 +199,9 @@ def windows_of(blocks: list[WindowBlock], *, facet: str | None = None) -> Window
 
 
 def blocks_of(
-    windows: Windows, width: int, *, instead_of: Iterable[WindowBlock] = ()
+    windows: Windows, width: int, *, instead_of: pl.DataFrame | None = None
 ) -> list[WindowBlock]:
-    """Blocks to store, and empty ones for those that they do not replace."""
+    """Blocks to store, and empty ones for those of KEYS `instead_of` that they do not replace."""
     keys, data = windows.keys, encode(windows.blocks)
     rows = zip(keys.iter_rows(), totals(windows.blocks).iter_rows(), data, strict=True)
     blocks = [
@@ -222,16 +209,16 @@ def blocks_of(
         for (start, source, rule), (posts, authors, score), blob in rows
         if blob
     ]
-    gone = {(b.start, b.source, b.rule): b for b in instead_of}
-    if gone:
-        for block in blocks:
-            gone.pop((block.start, block.source, block.rule), None)
-    return blocks + [empty(b) for b in gone.values()]
+    if instead_of is None or instead_of.is_empty():
+        return blocks
+    made = pl.DataFrame([(b.start, b.source, b.rule) for b in blocks], KEYS, orient="row")
+    return blocks + empty(instead_of.join(made, on=KEYS.names(), how="anti"), width)
 
 
-def empty(block: WindowBlock) -> WindowBlock:
-    """What drops a block from the store."""
-    return WindowBlock(block.start, block.width, block.source, block.rule, 0, 0, 0, b"")
+def empty(keys: pl.DataFrame, width: int) -> list[WindowBlock]:
+    """What drops the blocks of these KEYS from the store."""
+    found = keys.select(KEYS.names()).iter_rows()
+    return [WindowBlock(start, width, source, rule, 0, 0, 0, b"") for start, source, rule in found]
 
 
 def runs(windows: pl.DataFrame, width: int) -> list[tuple[str, dt.datetime, dt.datetime]]:
@@ -255,9 +242,18 @@ def _frame(keys: Iterable[Key]) -> pl.DataFrame:
     return pl.DataFrame([key[1:] for key in keys], schema, orient="row")
 
 
-def _is_in(windows: pl.DataFrame, keys: Iterable[Key]) -> pl.Series:
+def _parts_of(keys: Iterable[Key], width: int) -> pl.DataFrame:
+    """`start`, `source` of the windows that these roll-ups of one width are merged from."""
+    steps = [dt.timedelta(seconds=s) for s in range(0, width, PARTS[width])]
+    offsets = pl.DataFrame({"step": steps}, {"step": pl.Duration("us")})
+    return (
+        _frame(keys).join(offsets, how="cross").select(pl.col("start") + pl.col("step"), "source")
+    )
+
+
+def _is_in(windows: pl.DataFrame, keys: pl.DataFrame) -> pl.Series:
     """Whether each window (`start`, `source`) is one of these."""
-    known = _frame(keys).with_columns(known=pl.lit(value=True))
+    known = keys.with_columns(known=pl.lit(value=True))
     found = windows.join(known, on=["start", "source"], how="left", maintain_order="left")
     return found["known"].fill_null(value=False)
 

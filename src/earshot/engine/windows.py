@@ -12,23 +12,23 @@ from typing import Final, Protocol
 import polars as pl
 
 from earshot.engine.minutes import OpenMinutes
-from earshot.engine.rollups import PARTS, Key, RollUps, blocks_of, runs
+from earshot.engine.rollups import PARTS, Key, RollUps, blocks_of
 from earshot.engine.spans import series_of, top_of
-from earshot.model.changes import DIRTY, Changes
+from earshot.model.changes import DIRTY, KEY, Changes
 from earshot.model.schema import STORED
 from earshot.pipeline.score import Weights
-from earshot.pipeline.window import MINUTE, Windows, roll, unobserved, window
-from earshot.store import Store, WindowBlock
+from earshot.pipeline.window import COLUMNS, MINUTE, Windows, roll, unobserved, window
+from earshot.store import Store
 
 __all__ = ["Flushed", "WindowKeeper", "series_of", "top_of"]
 
 LIMIT: Final = 1000
 """Dirty minutes, and roll-ups of each width, that one flush makes at most."""
-OPEN_FOR: Final = dt.timedelta(minutes=5)
-"""How far behind the newest post of its source a minute is still kept in memory."""
 COST: Final = dt.timedelta(microseconds=200)
 """A minute read back from the store rests this long for each of its rows before it is read again:
 ten times what reading and counting a row takes."""
+
+_NOTHING: Final = pl.DataFrame(schema={**STORED, "rules": pl.List(pl.Int64)})
 
 
 class Flowed(Protocol):
@@ -46,7 +46,7 @@ class Flushed:
     minutes: int
     """Dirty minutes made again, …"""
     from_store: int
-    """… of which so many were read back from the store."""
+    """… of which so many needed the store: all of their posts, or those that were taken back."""
     rolled: int
     """Roll-ups made."""
     left: int
@@ -66,7 +66,6 @@ class WindowKeeper:
         self._weights = weights if isinstance(weights, Weights) else Weights(**weights)
         self._open = OpenMinutes(store, self._weights)
         self._rollups = RollUps(store)
-        self._newest: dict[str, dt.datetime] = {}
         self._resting: dict[tuple[dt.datetime, str], dt.datetime] = {}
 
     def note(self, flowed: Flowed) -> None:
@@ -87,7 +86,7 @@ class WindowKeeper:
             ready = dirty if everything else self._ready(dirty, now)
             if ready.is_empty():
                 break
-            from_store += self._make(ready.head(limit), now)
+            from_store += self._make(ready.head(limit), dirty, now)
             minutes += min(limit, ready.height)
             if not everything:
                 dirty = self._store.dirty()
@@ -101,48 +100,54 @@ class WindowKeeper:
         resting = pl.DataFrame(list(self._resting), DIRTY, orient="row")
         return dirty.join(resting, on=DIRTY.names(), how="anti", maintain_order="left")
 
-    def _make(self, minutes: pl.DataFrame, now: dt.datetime) -> int:
-        """Make these minutes again, in one transaction; returns how many came from the store."""
+    def _make(self, minutes: pl.DataFrame, dirty: pl.DataFrame, now: dt.datetime) -> int:
+        """Make these minutes again, in one transaction; returns how many needed the store.
+
+        Args:
+            minutes: DIRTY.
+            dirty: All that are dirty: what of it is not made now stays in memory.
+            now: The present.
+        """
         posts_known, scores_known = self._open.known(minutes)
-        parts = self._open.counted(minutes)
         unknown = minutes.filter(~posts_known)
+        posts_back, scores_back = self._open.taken_back(minutes)
+        parts = self._open.counted(minutes)
         parts += self._read(unknown, minutes.filter(~scores_known), now)
+        parts += self._read_some(posts_back, scores_back)
         made = roll(parts, MINUTE)
-        old = self._stored(unknown)
+        changed = pl.concat([f.select(DIRTY.names()) for f in (unknown, posts_back, scores_back)])
+        old = self._store.windows_there(MINUTE, changed.select(start="minute", source="source"))
         blocks = blocks_of(made, MINUTE, instead_of=old)
         blocks += self._rollups.owe(made, minutes, now)
         self._store.put_windows(blocks, clean=minutes, at=now)
-        for minute, source in minutes.iter_rows():
-            self._newest[source] = max(minute, self._newest.get(source, minute))
-        self._open.forget({s: newest - OPEN_FOR for s, newest in self._newest.items()})
-        return unknown.height
+        waiting = dirty.join(minutes, on=DIRTY.names(), how="anti")
+        self._open.forget(but=set(waiting.iter_rows()))
+        return unknown.height + posts_back.select(DIRTY.names()).n_unique()
 
     def _read(self, posts: pl.DataFrame, observed: pl.DataFrame, now: dt.datetime) -> list[Windows]:
         """Count what the store has of these minutes, page by page."""
         parts, sizes = [], dict.fromkeys(posts.iter_rows(), 0)
-        nothing = pl.DataFrame(schema={**STORED, "rules": pl.List(pl.Int64)})
         if posts.height:
-            for page in self._store.by_minutes(posts):
+            for page in self._store.by_minutes(posts, columns=COLUMNS):
                 parts.append(window(page, unobserved(page), self._weights))
                 _tally(sizes, page.select(pl.col("event_time").dt.truncate("1m"), "source"))
         if observed.height:
-            for page in self._store.observed_in(observed):
-                parts.append(window(nothing, page, self._weights))
+            for page in self._store.observed_in(observed, columns=COLUMNS):
+                parts.append(window(_NOTHING, page, self._weights))
                 _tally(sizes, page.select("minute", "source"))
         self._resting |= {m: now + n * COST for m, n in sizes.items()}
         return parts
 
-    def _stored(self, minutes: pl.DataFrame) -> list[WindowBlock]:
-        """The blocks that the store has of these minutes, of all rules."""
-        return [
-            block
-            for source, since, until in runs(
-                minutes.select(start="minute", source="source"), MINUTE
-            )
-            for block in self._store.windows(
-                width=MINUTE, since=since, until=until, source=source, rule=None
-            )
-        ]
+    def _read_some(self, posts: pl.DataFrame, observed: pl.DataFrame) -> list[Windows]:
+        """Count what the store has of single posts (KEY) in some minutes."""
+        parts, keys = list[Windows](), KEY.names()
+        if posts.height:
+            some = self._store.by_minutes(posts, columns=COLUMNS, keys=posts.select(keys))
+            parts += [window(page, unobserved(page), self._weights) for page in some]
+        if observed.height:
+            some = self._store.observed_in(observed, columns=COLUMNS, keys=observed.select(keys))
+            parts += [window(_NOTHING, page, self._weights) for page in some]
+        return parts
 
     def _roll(self, now: dt.datetime, dirty: pl.DataFrame, *, everything: bool, limit: int) -> int:
         """Make the roll-ups that are due; of each width in transactions of bounded size."""

@@ -96,27 +96,40 @@ def decode(records: pl.DataFrame) -> Decoded:
     Args:
         records: RECORD rows. Those of an unknown format are quarantined.
     """
+    if records.height and records["format"].n_unique() == 1:
+        return _decoded(records)
     parts = records.with_row_index("row").partition_by("format", maintain_order=True)
     found = [_placed(part) for part in parts]
-    if len(found) == 1:
-        return found[0]
-    record = pl.Schema({"record": pl.UInt32})
     return Decoded(
-        posts=_together([d.posts for d in found], {**record, "role": pl.String(), **POST}),
-        events=_together([d.events for d in found], {**record, **EVENT}),
-        interactions=_together([d.interactions for d in found], {**record, **INTERACTION}),
-        outcome=_together([d.outcome for d in found], OUTCOME),
+        posts=_together([d.posts for d in found], NO_POSTS),
+        events=_together([d.events for d in found], NO_EVENTS),
+        interactions=_together([d.interactions for d in found], NO_INTERACTIONS),
+        outcome=_together([d.outcome for d in found], _NO_OUTCOME),
     )
+
+
+_RECORD: Final = {"record": pl.UInt32()}
+NO_POSTS: Final = pl.DataFrame(schema={**_RECORD, "role": pl.String(), **POST})
+NO_EVENTS: Final = pl.DataFrame(schema={**_RECORD, **EVENT})
+NO_INTERACTIONS: Final = pl.DataFrame(schema={**_RECORD, **INTERACTION})
+_NO_OUTCOME: Final = empty(OUTCOME)
+
+
+def _decoded(records: pl.DataFrame) -> Decoded:
+    """Decode records of one format."""
+    name = records["format"][0]
+    return get(name).decode(records) if name in names() else _unknown(records, name)
 
 
 def _placed(part: pl.DataFrame) -> Decoded:
     """Decode records of one format; `record` becomes their `row` in the whole batch."""
-    rows, name = part["row"], part["format"][0]
-    records = part.drop("row")
-    some = get(name).decode(records) if name in names() else _unknown(records, name)
+    rows = part["row"]
+    some = _decoded(part.drop("row"))
 
     def placed(frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.with_columns(rows.gather(frame["record"]).alias("record"))
+        if not frame.height:
+            return frame
+        return frame.clone().replace_column(0, rows[frame["record"]].alias("record"))
 
     return Decoded(
         placed(some.posts), placed(some.events), placed(some.interactions), placed(some.outcome)
@@ -130,17 +143,12 @@ def _unknown(records: pl.DataFrame, name: str | None) -> Decoded:
         pl.lit("quarantined").alias("class"),
         pl.lit(f"unknown format '{name}' (known: {', '.join(names())})").alias("reason"),
     )
-    record = ("record", pl.UInt32())
-    return Decoded(
-        posts=empty(POST, record, ("role", pl.String())).select("record", "role", *POST),
-        events=empty(EVENT, record).select("record", *EVENT),
-        interactions=empty(INTERACTION, record).select("record", *INTERACTION),
-        outcome=outcome,
-    )
+    return Decoded(NO_POSTS.clone(), NO_EVENTS.clone(), NO_INTERACTIONS.clone(), outcome)
 
 
-def _together(
-    frames: list[pl.DataFrame], schema: pl.Schema | dict[str, pl.DataType]
-) -> pl.DataFrame:
+def _together(frames: list[pl.DataFrame], nothing: pl.DataFrame) -> pl.DataFrame:
     """Rows of all, in order of their records."""
-    return pl.concat([pl.DataFrame(schema=schema), *frames]).sort("record", maintain_order=True)
+    some = [frame for frame in frames if frame.height]
+    if not some:
+        return nothing.clone()
+    return pl.concat(some).sort("record", maintain_order=True)

@@ -56,7 +56,7 @@ def posts(commits: pl.DataFrame) -> pl.DataFrame:
     """
     if not commits.height:
         return commits
-    found = commits.with_columns(pl.col("post").struct.unnest())
+    found = commits.hstack(commits["post"].struct.unnest())
     embed, reply = pl.col("embed").struct, pl.col("reply").struct
     uri = pl.concat_str(pl.lit("at://"), "did", pl.lit("/app.bsky.feed.post/"), "rkey")
     parent, root = reply["parent"].struct["uri"], reply["root"].struct["uri"]

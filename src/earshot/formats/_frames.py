@@ -6,12 +6,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from earshot.formats import Decoded
-from earshot.formats._json import Fields
+from earshot.formats import NO_EVENTS, NO_INTERACTIONS, NO_POSTS, Decoded
 from earshot.formats._times import sane
-from earshot.model.schema import COUNTERS, EVENT, INTERACTION, OUTCOME, POST, TIME
+from earshot.model.schema import COUNTERS, EVENT, INTERACTION, POST, TIME
 
-RECORD_AND_ROLE: Final[Fields] = {"record": pl.UInt32(), "role": pl.String()}
 _FUTURE: Final = pl.duration(minutes=2)
 """How far ahead of our clock a source's claim may be and still be believed."""
 
@@ -39,27 +37,46 @@ def decoded(  # noqa: PLR0913 - the three frames, by name
         posts=_posts(posts, records, source),
         events=_filled(events, EVENT, records, source),
         interactions=_filled(interactions, INTERACTION, records, source),
-        outcome=outcome.select(
-            pl.col("row").alias("record"), *(pl.col(n) for n in OUTCOME if n != "record")
-        ),
+        outcome=pl.DataFrame([outcome["row"].alias("record"), outcome["class"], outcome["reason"]]),
     )
 
 
-def judged(found: pl.DataFrame, why: pl.Expr, **classes: pl.Expr) -> pl.DataFrame:
-    """Add `class` and `reason`: the first class whose condition holds, else quarantined.
+_FAULTY: Final = pl.col("fault").is_not_null()
+
+
+def first_of(**classes: pl.Expr) -> pl.Expr:
+    """`class`: the first whose condition holds, else quarantined; a null counts as not met."""
+    named = pl.coalesce(pl.when(~_FAULTY & holds).then(pl.lit(n)) for n, holds in classes.items())
+    return named.fill_null("quarantined").alias("class")
+
+
+def judged(found: pl.DataFrame, why: pl.Expr, classes: pl.Expr) -> pl.DataFrame:
+    """Add `class` and `reason`.
 
     Args:
         found: With `fault`, where a record could not be read at all.
         why: Says of a record that was read why it is nothing known.
-        classes: Conditions; a null counts as not met.
+        classes: See `first_of`; made once, since it takes longer to make than to ask.
     """
-    faulty = pl.col("fault").is_not_null()
-    named = pl.coalesce(pl.when(~faulty & holds).then(pl.lit(n)) for n, holds in classes.items())
-    judged_ = found.with_columns(named.fill_null("quarantined").alias("class"))
-    if not (judged_["class"] == "quarantined").any():
-        return judged_.with_columns(pl.lit(None, pl.String).alias("reason"))
-    lost = pl.col("class") == "quarantined"
-    return judged_.with_columns(pl.when(lost).then(pl.coalesce("fault", why)).alias("reason"))
+    class_ = found.select(classes)["class"]
+    lost = class_ == "quarantined"
+    if not lost.any():
+        return found.hstack([class_, _NO_REASON.clear(found.height)])
+    reason = pl.when(pl.lit(lost)).then(pl.coalesce("fault", why)).alias("reason")
+    return found.hstack([class_, found.select(reason)["reason"]])
+
+
+_NO_REASON: Final = pl.Series("reason", [], pl.String)
+
+
+def of_class(found: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """Rows of these classes: nearly always all or none, and then nothing is copied."""
+    chosen = found["class"] == names[0]
+    for name in names[1:]:
+        chosen |= found["class"] == name
+    if chosen.all():
+        return found
+    return found.filter(chosen) if chosen.any() else found[:0]
 
 
 def nested(rows: pl.Series, values: pl.Series, height: int) -> pl.Series:
@@ -87,56 +104,97 @@ def opened(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
 
 def flat(lists: pl.Series) -> pl.DataFrame:
     """`at` (position in `lists`) and the fields of each struct of a list column."""
-    numbered = lists.alias("item").to_frame().with_row_index("at")
-    return numbered.filter(pl.col("item").list.len() > 0).explode("item").unnest("item")
+    told = items(lists)
+    return told.struct.unnest().insert_column(0, places(lists) if len(told) else _NOWHERE)
+
+
+def items(lists: pl.Series) -> pl.Series:
+    """What all the lists hold, one after the other."""
+    return lists.explode(empty_as_null=False, keep_nulls=False)
+
+
+def texts(lists: pl.Series, field: str, name: str) -> pl.Series:
+    """A list column `name`: one text of each struct of a list column; nulls are left out."""
+    told = items(lists).struct.unnest()[field]
+    at = places(lists) if len(told) else _NOWHERE
+    if told.null_count():
+        some = told.is_not_null()
+        told, at = told.filter(some), at.filter(some)
+    return nested(at, told.alias(name), len(lists))
+
+
+def either(frame: pl.DataFrame, first: str, second: str) -> pl.Series:
+    """`first`, or `second` where it is null: as it is, where that is everywhere."""
+    if frame[first].null_count() == frame.height:
+        return frame[second]
+    return frame.select(pl.coalesce(first, second)).to_series()
+
+
+_NOWHERE: Final = pl.Series("at", [], pl.UInt32)
+
+
+def places(lists: pl.Series) -> pl.Series:
+    """`at` (UInt32): the position in `lists` of each of their items."""
+    many = lists.list.len().fill_null(0).to_numpy()
+    return pl.Series("at", np.repeat(np.arange(len(lists), dtype=np.uint32), many))
+
+
+_CLAIM: Final = sane(pl.col("created_at"))
+_DERIVED: Final = {
+    "created_at": _CLAIM.cast(TIME),
+    "edited_at": sane(pl.col("edited_at")).cast(TIME),
+    "version": pl.col("version").cast(pl.Int64).fill_null(0),
+}
+_GIVEN: Final = {n: _DERIVED.get(n, pl.col(n).cast(t)).alias(n) for n, t in POST.items()}
+_ABSENT: Final = {n: pl.lit(None, t).alias(n) for n, t in POST.items()} | {
+    "version": pl.lit(0, pl.Int64).alias("version")
+}
 
 
 def _posts(found: pl.DataFrame | None, records: pl.DataFrame, source: str) -> pl.DataFrame:
     """POST rows, with our times and the raw reference of their records."""
     if found is None or not found.height:
-        return pl.DataFrame(schema=pl.Schema({**RECORD_AND_ROLE, **POST}))
-    whole = pl.concat([found, _ours(found, records, source)], how="horizontal")
-    counters = [pl.col(c).is_not_null() for c in COUNTERS if c in found.columns]
-    counted = pl.any_horizontal(pl.lit(value=False), *counters)
-    dates = (sane(pl.col(n)) for n in ("created_at", "edited_at") if n in found.columns)
-    absent = (e for n, e in _NULL.items() if n not in whole.columns)
-    cleaned = whole.with_columns(*dates, *absent)
-    claim = pl.col("created_at") + pl.duration(microseconds=pl.col("shift"))
+        return NO_POSTS.clone()
+    whole = found.hstack(_ours(found, records, source))
+    shift = _shift(records["headers"])
+    claim = _CLAIM
+    if shift is not None:
+        claim = _CLAIM + pl.lit(shift.gather(found["row"]))
     possible = claim <= pl.col("received_at") + _FUTURE
-    return cleaned.select(
-        pl.col("row").alias("record"),
-        "role",
-        *_CAST,
-        event_time=pl.when(possible).then(claim).otherwise("received_at"),
-        counters_at=pl.when(counted).then("received_at"),
-        version=pl.col("version").fill_null(0),
-    ).select(*RECORD_AND_ROLE, *POST)
+    counted = [pl.col(c).is_not_null() for c in COUNTERS if c in found.columns]
+    own = {
+        "event_time": pl.when(possible).then(claim).otherwise("received_at").alias("event_time"),
+        "counters_at": pl.when(pl.any_horizontal(counted)).then("received_at").alias("counters_at")
+        if counted
+        else _ABSENT["counters_at"],
+    }
+    given = {n: _GIVEN[n] if n in whole.columns else _ABSENT[n] for n in POST}
+    return whole.select(pl.col("row").alias("record"), "role", *(given | own).values())
 
 
-_OWN: Final = ("event_time", "counters_at", "version")
-_NULL: Final = {
-    n: pl.lit(None, t).alias(n) for n, t in POST.items() if n not in {"event_time", "counters_at"}
-}
-_CAST: Final = [pl.col(n).cast(t) for n, t in POST.items() if n not in _OWN]
+def _ours(found: pl.DataFrame, records: pl.DataFrame, source: str) -> list[pl.Series]:
+    """`source`, `received_at`, `offset` of the record of each row found."""
+    own = [_source(records["source"], source), records["received_at"], records["offset"]]
+    rows = found["row"]
+    return own if rows.equals(_count(len(records))) else [column[rows] for column in own]
 
 
-def _ours(found: pl.DataFrame, records: pl.DataFrame, source: str) -> pl.DataFrame:
-    """`source`, `received_at`, `offset` and `shift` (µs) of the record of each row found."""
-    own = records.select(
-        pl.when(pl.col("source") == "").then(pl.lit(source)).otherwise("source").alias("source"),
-        "received_at",
-        "offset",
-        _shift(records["headers"]),
-    )
-    return own[found["row"]]
+def _count(many: int) -> pl.Series:
+    return pl.Series(np.arange(many, dtype=np.uint32))
 
 
-def _shift(headers: pl.Series) -> pl.Series:
-    """µs by which a replay moves the clock: `shift_us` of the headers, else 0."""
+def _source(said: pl.Series, source: str) -> pl.Series:
+    """The network of each record, the format's where none is said."""
+    silent = said == ""
+    return said if not silent.any() else said.set(silent, source)
+
+
+def _shift(headers: pl.Series) -> pl.Series | None:
+    """By how much a replay moves the clock: `shift_us` of the headers, else 0; None: nowhere."""
     if not (headers != "").any():
-        return pl.zeros(len(headers), pl.Int64, eager=True).alias("shift")
+        return None
     written = headers.str.extract(r'"shift_us"\s*:\s*(-?\d{1,18})\b').cast(pl.Int64)
-    return written.fill_null(0).alias("shift")
+    return written.fill_null(0).cast(pl.Duration("us"))
 
 
 def _filled(
@@ -144,13 +202,14 @@ def _filled(
 ) -> pl.DataFrame:
     """Rows of EVENT or INTERACTION; columns the format did not find are null."""
     if found is None or not found.height:
-        return pl.DataFrame(schema=pl.Schema({"record": pl.UInt32(), **schema}))
+        return (NO_EVENTS if schema is EVENT else NO_INTERACTIONS).clone()
     whole = found
     if "source" not in found.columns:
-        ours = _ours(found, records, source).select("source")
-        whole = pl.concat([found, ours], how="horizontal")
-    absent = (pl.lit(None, t).alias(n) for n, t in schema.items() if n not in whole.columns)
-    filled = whole.with_columns(*absent).select(
-        pl.col("row").alias("record"), *(pl.col(n).cast(t) for n, t in schema.items())
-    )
-    return filled.with_columns(sane(pl.col("at")).cast(TIME))
+        whole = found.hstack(_ours(found, records, source)[:1])
+    columns = [
+        pl.col(n).cast(t) if n in whole.columns else pl.lit(None, t).alias(n)
+        for n, t in schema.items()
+        if n != "at"
+    ]
+    at = sane(pl.col("at")).cast(TIME) if "at" in whole.columns else pl.lit(None, TIME).alias("at")
+    return whole.select(pl.col("row").alias("record"), *columns, at).select("record", *schema)

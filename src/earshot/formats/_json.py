@@ -174,7 +174,7 @@ class _Shape:
 
     def _columns(self, records: pl.DataFrame) -> pl.Series:
         """The reader itself. Raises a polars error when any record of the slice has a fault."""
-        text = _mended(records["raw"].cast(pl.String))
+        text = _mended(records["raw"].cast(pl.String)).alias("raw")
         pairs = pl.DataFrame([records["row"], text]).select(self._decode.alias("item"))["item"]
         if len(pairs) != 2 * records.height or pairs.null_count():
             raise pl.exceptions.ComputeError(_NOT_ONE)

@@ -20,33 +20,39 @@ def links(url: pl.Series, expanded: pl.Series | None = None) -> pl.Series:
         expanded: As the network expands it; null where it does not.
     """
     target = url if expanded is None else expanded.zip_with(expanded.is_not_null(), url)
-    start, rest = _parts(target)
-    plain = (start.str.to_lowercase() + rest).str.strip_chars_end()
-    return pl.DataFrame(
-        {"url": url, "expanded": target, "canonical": plain, "domain": _domain(start)}
-    ).to_struct("links")
+    given = pl.DataFrame([url.alias("url"), target.alias("expanded"), *_parts(target)])
+    return given.select(_LINK)["links"]
 
 
 def canonical(url: pl.Series) -> pl.Series:
     """`url` without fragment and tracking parameters, its host in lower case."""
-    start, rest = _parts(url)
-    return (start.str.to_lowercase() + rest).str.strip_chars_end()
+    return pl.DataFrame([*_parts(url)]).select(_PLAIN.alias(url.name)).to_series()
+
+
+_PAGE: Final = pl.col("page")
+_START: Final = _PAGE.str.extract(r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?]*|[^/?]*)")
+_PLAIN: Final = (pl.col("start") + pl.col("rest")).str.strip_chars_end()
+_HOST: Final = pl.col("start").str.extract(
+    r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^@]*@)?(?:www\.)?([^:]+)"
+)
+_REAL: Final = _HOST.str.contains(".", literal=True) | (_HOST == "localhost")
+_LINK: Final = pl.struct(
+    "url", "expanded", canonical=_PLAIN, domain=pl.when(_REAL).then(_HOST)
+).alias("links")
+"""Of `url`, `expanded` and what `_parts` gives; the domain is null where there is no host."""
 
 
 def _parts(url: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Scheme with host, and what follows, without fragment and tracking parameters."""
-    marked = url.str.contains("#", literal=True).fill_null(value=False)
-    page = url.zip_with(~marked, url.str.replace(r"(?s)#.*$", "")) if marked.any() else url
-    start = pl.col("url").str.extract(r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?]*|[^/?]*)")
-    parts = (
-        page.str.strip_chars()
-        .to_frame("url")
-        .select("url", start=start)
-        .select("start", rest=pl.col("url").str.slice(pl.col("start").str.len_chars()))
+    """`start`: scheme with host, in lower case; `rest`: what follows, made comparable."""
+    page = url.alias("page").to_frame().select(_PAGE.str.replace(r"(?s)#.*$", "").str.strip_chars())
+    parts = page.with_columns(start=_START).select(
+        pl.col("start").str.to_lowercase(), rest=_PAGE.str.strip_prefix(pl.col("start"))
     )
     rest = parts["rest"]
-    asked = rest.str.contains("?", literal=True).fill_null(value=False).arg_true()
-    return parts["start"], rest.scatter(asked, _untracked(rest.gather(asked)))
+    asked = rest.str.contains("?", literal=True).arg_true()
+    if len(asked):
+        rest = rest.scatter(asked, _untracked(rest[asked]))
+    return parts["start"], rest
 
 
 def _untracked(rest: pl.Series) -> pl.Series:
@@ -54,12 +60,3 @@ def _untracked(rest: pl.Series) -> pl.Series:
     less = rest.str.replace_all(_TRACKING, "")
     orphan = ~less.str.contains("?", literal=True)
     return less.zip_with(~orphan, less.str.replace("&", "?", literal=True))
-
-
-def _domain(start: pl.Series) -> pl.Series:
-    """Host of a URL's start, without port, user and `www.`; null where there is none."""
-    host = start.str.to_lowercase().str.extract(
-        r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^@]*@)?(?:www\.)?([^:]+)"
-    )
-    real = host.str.contains(".", literal=True) | (host == "localhost")
-    return host.set(~real, None)

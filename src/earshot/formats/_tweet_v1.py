@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from earshot.formats._frames import flat, nested, opened
+from earshot.formats._frames import either, flat, nested, opened, texts
 from earshot.formats._json import Fields
 from earshot.formats._links import links
 from earshot.formats._text import anchor, country, language, latitude, longitude, nonempty, unescape
@@ -112,11 +112,7 @@ def _with_embedded(tweets: pl.DataFrame) -> pl.DataFrame:
     """
     reposts = _inside(tweets, "retweeted_status")
     quoted = pl.concat(
-        [
-            _inside(part, "quoted_status").select("row", *TWEET)
-            for part in (tweets, reposts)
-            if part.height
-        ]
+        [_inside(part, "quoted_status")["row", *TWEET] for part in (tweets, reposts) if part.height]
     ).unique(["row", "id_str", "id"], keep="first", maintain_order=True)
     parts = [
         _row(tweets, "create", _id_inside(tweets, "retweeted_status")),
@@ -128,36 +124,47 @@ def _with_embedded(tweets: pl.DataFrame) -> pl.DataFrame:
 
 def _with_text(tweets: pl.DataFrame) -> pl.DataFrame:
     """Those with a text: nearly always all, and then nothing is copied."""
+    if not tweets["text"].null_count():
+        return tweets
     sound = tweets.select(pl.coalesce("text", "full_text").is_not_null()).to_series()
     return tweets if sound.all() else tweets.filter(sound)
 
 
+_ID: Final = pl.coalesce("id_str", "id")
+
+
 def _inside(tweets: pl.DataFrame, column: str) -> pl.DataFrame:
     """`row` and the fields of the originals that a column holds."""
-    some = tweets.select("row", column).filter(pl.col(column).is_not_null()).unnest(column)
-    return some.filter(pl.coalesce("id_str", "id").is_not_null())
+    some = tweets["row", column]
+    if some[column].null_count():
+        some = some.filter(pl.col(column).is_not_null())
+    inner = some[column].struct.unnest().insert_column(0, some["row"])
+    return inner if not inner["id_str"].null_count() else inner.filter(_ID.is_not_null())
 
 
 def _id_inside(tweets: pl.DataFrame, column: str) -> pl.Series:
     """The id of the original that a column holds, else null."""
-    fields = tweets[column].struct.unnest()
-    return fields.select(pl.coalesce("id_str", "id")).to_series()
+    return either(tweets[column].struct.unnest(), "id_str", "id")
 
 
 def _row(tweets: pl.DataFrame, role: str, repost_of: pl.Series | None = None) -> pl.DataFrame:
     """`row`, TWEET, `role`, `repost_of`, `quote_of`; a repost quotes nothing itself."""
-    nothing = pl.repeat(None, tweets.height, dtype=pl.String, eager=True)
+    nothing = _NO_TEXT.clear(tweets.height)
     quotes = "quoted_status" in tweets.columns
     inside = _id_inside(tweets, "quoted_status") if quotes else nothing
-    ids = tweets.select("row", *TWEET).with_columns(
-        role=pl.lit(role),
-        repost_of=nothing if repost_of is None else repost_of,
-        inside=inside,
+    known = [tweets["quoted_status_id_str"], nothing if repost_of is None else repost_of, inside]
+    names = ("quoted", "repost_of", "inside")
+    ids = pl.DataFrame([s.alias(n) for n, s in zip(names, known, strict=True)])
+    return tweets["row", *TWEET].hstack(
+        ids.select(
+            "repost_of",
+            role=pl.repeat(role, pl.len()),
+            quote_of=pl.when(pl.col("repost_of").is_null()).then(pl.coalesce("quoted", "inside")),
+        )
     )
-    quote = pl.when(pl.col("repost_of").is_null()).then(
-        pl.coalesce("quoted_status_id_str", "inside")
-    )
-    return ids.with_columns(quote_of=quote).drop("inside")
+
+
+_NO_TEXT: Final = pl.Series("nothing", [], pl.String)
 
 
 def _plain() -> list[pl.Expr]:
@@ -232,9 +239,9 @@ def _lists(tweets: pl.DataFrame) -> list[pl.Series]:
     size = tweets.height
     urls = flat(_entities(tweets, "urls")).filter(pl.col("url").is_not_null())
     return [
-        _named(tweets, "hashtags", "text", "hashtags"),
-        _named(tweets, "symbols", "text", "cashtags"),
-        _named(tweets, "user_mentions", "screen_name", "mentions"),
+        texts(_entities(tweets, "hashtags"), "text", "hashtags"),
+        texts(_entities(tweets, "symbols"), "text", "cashtags"),
+        texts(_entities(tweets, "user_mentions"), "screen_name", "mentions"),
         nested(urls["at"], links(urls["url"], urls["expanded_url"]), size),
         _media(tweets),
     ]
@@ -242,14 +249,7 @@ def _lists(tweets: pl.DataFrame) -> list[pl.Series]:
 
 def _entities(tweets: pl.DataFrame, name: str) -> pl.Series:
     """One of the entities: those of the whole text, where the text beside them is cut off."""
-    extended = f"extended_tweet.entities.{name}"
-    return tweets.select(pl.coalesce(extended, f"entities.{name}")).to_series()
-
-
-def _named(tweets: pl.DataFrame, entity: str, field: str, name: str) -> pl.Series:
-    """One text of each struct of a list."""
-    values = flat(_entities(tweets, entity)).select("at", pl.col(field).alias(name)).drop_nulls()
-    return nested(values["at"], values[name], tweets.height)
+    return either(tweets, f"extended_tweet.entities.{name}", f"entities.{name}")
 
 
 def _media(tweets: pl.DataFrame) -> pl.Series:

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from earshot.formats._frames import flat, nested, opened
+from earshot.formats._frames import either, flat, nested, opened, texts
 from earshot.formats._json import Fields
 from earshot.formats._links import links
 from earshot.formats._text import country, language, latitude, longitude, nonempty, unescape
@@ -124,7 +124,7 @@ def posts(found: pl.DataFrame) -> pl.DataFrame:
 def _by_row(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
     """`row` and the fields of what was included with it."""
     members = flat(lists)
-    return members.with_columns(found["row"].gather(members["at"]).alias("row")).drop("at")
+    return members.replace_column(0, found["row"][members["at"]].alias("row"))
 
 
 def _with_embedded(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
@@ -132,14 +132,14 @@ def _with_embedded(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
     edit = pl.col("class") == "updates"
     role = pl.when(edit).then(pl.lit("update")).otherwise(pl.lit("create"))
     own = found.with_columns(role=role).select(_KEPT)
-    inside = _by_row(found, found["inside"]).select("row", *CORE)
-    known = pl.concat([inside, _by_row(found, lists).select("row", *CORE)]).filter(
-        pl.col("id").is_not_null() & pl.col("text").is_not_null()
-    )
-    if not known.height:
+    brought = [m for m in (found["inside"], lists) if m.null_count() < len(m)]
+    if not brought:
         return own
-    known = known.unique(["row", "id"], keep="first", maintain_order=True).join(
-        own, on=["row", "id"], how="anti", maintain_order="left"
+    whole = pl.concat([_by_row(found, members)["row", *CORE] for members in brought])
+    known = (
+        whole.filter(pl.col("id").is_not_null() & pl.col("text").is_not_null())
+        .unique(["row", "id"], keep="first", maintain_order=True)
+        .join(own, on=["row", "id"], how="anti", maintain_order="left")
     )
     near = known.join(_references(own), on=["row", "id"], how="semi", maintain_order="left")
     far = known.join(_references(near), on=["row", "id"], how="semi", maintain_order="left")
@@ -150,7 +150,7 @@ def _with_embedded(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
 def _references(tweets: pl.DataFrame) -> pl.DataFrame:
     """`row`, `at` (position), `type`, `id` of what tweets refer to."""
     members = flat(tweets["referenced_tweets"])
-    return members.with_columns(tweets["row"].gather(members["at"]).alias("row"))
+    return members.hstack([tweets["row"][members["at"]].alias("row")])
 
 
 def _edits(tweets: pl.DataFrame) -> pl.DataFrame:
@@ -309,22 +309,16 @@ def _lists(tweets: pl.DataFrame) -> list[pl.Series]:
     )
     target = urls.select(pl.coalesce("unwound_url", "expanded_url")).to_series()
     return [
-        _named(tweets, "hashtags", "tag", "hashtags"),
-        _named(tweets, "cashtags", "tag", "cashtags"),
-        _named(tweets, "mentions", "username", "mentions"),
+        texts(_entities(tweets, "hashtags"), "tag", "hashtags"),
+        texts(_entities(tweets, "cashtags"), "tag", "cashtags"),
+        texts(_entities(tweets, "mentions"), "username", "mentions"),
         nested(urls["at"], links(urls["url"], target), tweets.height),
     ]
 
 
 def _entities(tweets: pl.DataFrame, name: str) -> pl.Series:
     """One of the entities: those of the whole text, where that is longer than a tweet."""
-    return tweets.select(pl.coalesce(f"note_tweet.entities.{name}", f"entities.{name}")).to_series()
-
-
-def _named(tweets: pl.DataFrame, entity: str, field: str, name: str) -> pl.Series:
-    """One text of each struct of a list."""
-    values = flat(_entities(tweets, entity)).select("at", pl.col(field).alias(name)).drop_nulls()
-    return nested(values["at"], values[name], tweets.height)
+    return either(tweets, f"note_tweet.entities.{name}", f"entities.{name}")
 
 
 def _media(tweets: pl.DataFrame, media: pl.DataFrame) -> pl.Series:

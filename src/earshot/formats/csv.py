@@ -21,7 +21,7 @@ import polars as pl
 
 from earshot.errors import FormatError
 from earshot.formats import Decoded
-from earshot.formats._frames import decoded, judged, nested
+from earshot.formats._frames import decoded, first_of, judged, nested
 from earshot.formats._json import Fields, read
 from earshot.formats._links import links
 from earshot.formats._text import country, language, latitude, longitude, nonempty
@@ -185,7 +185,7 @@ def decode(records: pl.DataFrame) -> Decoded:
         own_id=_OURS["id"],
     ).with_columns(pl.coalesce("id", "own_id"))
     content = pl.col("text").is_not_null() | pl.col("title").is_not_null()
-    found = judged(rows, _WHY, create=content & pl.col("id").is_not_null())
+    found = judged(rows, _WHY, first_of(create=content & pl.col("id").is_not_null()))
     return decoded(records, SOURCE, found, posts=_posts(found.filter(pl.col("class") == "create")))
 
 

@@ -12,8 +12,8 @@ from typing import Final
 import polars as pl
 
 from earshot.formats import Decoded, _cut
-from earshot.formats._frames import decoded, judged
-from earshot.formats._json import Fields, read
+from earshot.formats._frames import decoded, first_of, judged
+from earshot.formats._json import Fields, Reader
 from earshot.model.schema import EVENT, EVENT_KINDS
 
 NAME: Final = "earshot"
@@ -28,6 +28,9 @@ _FIELDS: Final[Fields] = {
     "version": pl.Int64(),
     "profile": EVENT["profile"],
 }
+_READER: Final = Reader(_FIELDS)
+_CLASSES: Final = first_of(control=pl.col("kind").is_not_null())
+_WHY: Final = pl.lit("a control record without a kind")
 
 
 def detect(sample: bytes) -> float:
@@ -44,10 +47,7 @@ def split(data: bytes) -> Iterator[bytes]:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    told = pl.col("kind").is_not_null()
-    found = judged(
-        read(records["raw"], _FIELDS), pl.lit("a control record without a kind"), control=told
-    )
+    found = judged(_READER.read(records["raw"]), _WHY, _CLASSES)
     whose = pl.col("id").is_not_null() | pl.col("author_id").is_not_null()
     known = pl.col("kind").is_in(list(EVENT_KINDS)) & pl.col("source").is_not_null() & whose
     events = found.filter((pl.col("class") == "control") & known).drop("class", "reason", "fault")

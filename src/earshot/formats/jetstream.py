@@ -17,8 +17,8 @@ import polars as pl
 
 from earshot.formats import Decoded, _cut
 from earshot.formats._bluesky import RECORD, posts
-from earshot.formats._frames import decoded, judged
-from earshot.formats._json import Fields, Unwrap, read
+from earshot.formats._frames import decoded, first_of, judged, of_class
+from earshot.formats._json import Fields, Reader, Unwrap
 from earshot.formats._tid import rev
 from earshot.formats._times import iso, micros
 
@@ -63,14 +63,15 @@ def split(data: bytes) -> Iterator[bytes]:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    found = judged(_read(records["raw"]), _WHY, **_CLASSES)
+    found = judged(_read(records["raw"]), _WHY, _CLASSES)
+    bare = found[[name for name in found.columns if name != "post"]]
     return decoded(
         records,
         SOURCE,
         found,
-        posts=posts(found.filter(pl.col("class").is_in(["create", "updates"]))),
-        events=_events(found, records["raw"]),
-        interactions=_interactions(found.filter(pl.col("class") == "interactions"), records["raw"]),
+        posts=posts(of_class(found, "create", "updates")),
+        events=_events(bare, records["raw"]),
+        interactions=_interactions(of_class(bare, "interactions"), records["raw"]),
     )
 
 
@@ -99,59 +100,60 @@ def _guessed(raw: pl.Series, likely: pl.Series, second: pl.Series) -> pl.DataFra
         for post in (True, False):
             where = (second if v2 else ~second) & (likely if post else ~likely)
             if where.any() or not (v2 or parts):  # one part at least, for the columns
-                part = (_read_v2 if v2 else _read_v1)(raw.filter(where), _WITH_POST if post else {})
-                parts.append(part.with_columns(row=rows.filter(where)))
+                part = (_read_v2 if v2 else _read_v1)(raw.filter(where), post=post)
+                parts.append(part.replace_column(0, rows.filter(where).alias("row")))
     return parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal").sort("row")
 
 
 _WITH_POST: Final[Fields] = {"record": pl.Struct(RECORD)}
+_V1_READERS: Final = [
+    Reader({**_V1, "commit": pl.Struct({**_COMMIT, **record})}) for record in ({}, _WITH_POST)
+]
+_V2_READERS: Final = [Reader({**_V2, **_COMMIT, **record}, _UNWRAP) for record in ({}, _WITH_POST)]
 
 
-def _read_v1(raw: pl.Series, record: Fields) -> pl.DataFrame:
+def _read_v1(raw: pl.Series, *, post: bool) -> pl.DataFrame:
     """`{did, time_us, kind, commit: {rev, operation, …}}`."""
-    found = read(raw, {**_V1, "commit": pl.Struct({**_COMMIT, **record})})
-    return found.select(
-        "row",
-        "fault",
-        "did",
-        "kind",
-        pl.col("commit").struct.unnest(),
-        at=micros(pl.col("time_us")),
-    ).rename({"record": "post"}, strict=False)
+    found = _V1_READERS[post].read(raw)
+    at = found.select(at=micros(pl.col("time_us")))["at"]
+    return _seen(found["row", "fault", "did", "kind"].hstack(found["commit"].struct.unnest()), at)
 
 
-def _read_v2(raw: pl.Series, record: Fields) -> pl.DataFrame:
+def _read_v2(raw: pl.Series, *, post: bool) -> pl.DataFrame:
     """`{$type, did, time, rev, operation, …}`, also in the `payload` of a frame."""
-    found = read(raw, {**_V2, **_COMMIT, **record}, _UNWRAP)
-    return (
-        found.with_columns(
-            kind=pl.col("$type").str.extract(r"(?:^|#)([a-z]+)$"), at=iso(found["time"])
-        )
-        .drop("$type", "time")
-        .rename({"record": "post"}, strict=False)
-    )
+    found = _V2_READERS[post].read(raw)
+    kind = found["$type"].str.extract(r"(?:^|#)([a-z]+)$").alias("kind")
+    told = found["row", "fault", "did"].hstack([kind]).hstack(found[*_COMMIT])
+    return _seen(told if not post else told.hstack(found["record",]), iso(found["time"]))
+
+
+def _seen(found: pl.DataFrame, at: pl.Series) -> pl.DataFrame:
+    """Name the record `post`, and say when the event was seen."""
+    if "record" in found.columns:
+        found.replace_column(found.width - 1, found["record"].alias("post"))
+    return found.hstack([at.alias("at")])
 
 
 _KNOWN: Final = pl.col("did").is_not_null() & (pl.col("kind") == "commit")
 _WRITTEN: Final = pl.col("operation").is_in(["create", "update"])
 _COMPLETE: Final = pl.col("rkey").is_not_null() & pl.col("collection").is_not_null()
 _OF_POST: Final = _KNOWN & _COMPLETE & (pl.col("collection") == _POST)
-_CLASSES: Final = {
-    "create": _OF_POST
+_CLASSES: Final = first_of(
+    create=_OF_POST
     & (pl.col("operation") == "create")
     & pl.col("post").struct["text"].is_not_null(),
-    "updates": _OF_POST
+    updates=_OF_POST
     & (pl.col("operation") == "update")
     & pl.col("post").struct["text"].is_not_null(),
-    "deletes": _OF_POST & (pl.col("operation") == "delete"),
-    "interactions": _KNOWN
+    deletes=_OF_POST & (pl.col("operation") == "delete"),
+    interactions=_KNOWN
     & _COMPLETE
     & pl.col("collection").is_in(list(_KINDS))
     & pl.col("operation").is_in(["create", "update", "delete"]),
-    "control": (_KNOWN & _COMPLETE & (pl.col("collection") != _POST))
+    control=(_KNOWN & _COMPLETE & (pl.col("collection") != _POST))
     | (pl.col("did").is_not_null() & pl.col("kind").is_in(list(_PARTS)))
     | pl.col("kind").is_in(["info", "error"]),
-}
+)
 _WHY: Final = (
     pl.when(pl.col("kind").is_null())
     .then(pl.lit("no Jetstream event: neither kind nor $type"))
@@ -168,8 +170,10 @@ _URI: Final = pl.concat_str(pl.lit("at://"), "did", pl.lit("/"), "collection", p
 
 def _events(found: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
     """Deletes of posts; what happened to accounts."""
-    deletes = found.filter(pl.col("class") == "deletes")
-    control = found.filter((pl.col("class") == "control") & pl.col("did").is_not_null())
+    deletes = of_class(found, "deletes")
+    control = of_class(found, "control").filter(pl.col("did").is_not_null())
+    if not deletes.height + control.height:
+        return deletes
     parts = [
         deletes.select(
             "row",
@@ -186,12 +190,14 @@ def _events(found: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
     return pl.concat(some, how="diagonal").sort("row") if some else found.clear()
 
 
+_ACCOUNT_READER: Final = Reader({"did": _S, **dict.fromkeys(_PARTS, _ACTOR)}, _UNWRAP)
+
+
 def _accounts(some: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
     """Accounts that went, came back, were renamed or rebuilt; read again for what they say."""
     if not some.height:
         return some
-    shape: Fields = {"did": _S, **dict.fromkeys(_PARTS, _ACTOR)}
-    told = read(raw.gather(some["row"]), shape, _UNWRAP).select(*_PARTS)
+    told = _ACCOUNT_READER.read(raw[some["row"]]).select(*_PARTS)
     account = pl.col("account").struct
     fate = (
         pl.when(account["status"] == "deleted")
@@ -235,7 +241,7 @@ def _profiles(some: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
     """What people say about themselves: commits of profile records."""
     if not some.height:
         return some
-    record = _record(some, raw, {"displayName": _S, "description": _S}).struct
+    record = _record(some, raw, _PROFILE_READER).struct
     name, bio = record.field("displayName"), record.field("description")
     return some.with_columns(name=name, bio=bio).select(
         "row",
@@ -246,12 +252,24 @@ def _profiles(some: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
     )
 
 
-def _record(some: pl.DataFrame, raw: pl.Series, shape: Fields) -> pl.Series:
-    """Fields of the records of these commits, read again for them."""
+def _reader_of(**shape: pl.DataType) -> Reader:
+    """Reads fields of records, in v1 and in v2."""
     inside: Fields = {"record": pl.Struct(shape)}
-    fields: Fields = {"did": _S, **inside, "commit": pl.Struct(inside)}
-    found = read(raw.gather(some["row"]), fields, Unwrap("did", ("payload",)))
-    return found.select(pl.coalesce(pl.col("commit").struct["record"], "record")).to_series()
+    return Reader({"did": _S, **inside, "commit": pl.Struct(inside)}, _UNWRAP)
+
+
+_PROFILE_READER: Final = _reader_of(displayName=_S, description=_S)
+_FOLLOW_READER: Final = _reader_of(createdAt=_S, subject=_S)
+_ACT_READER: Final = _reader_of(createdAt=_S, subject=pl.Struct({"uri": pl.String}))
+
+
+def _record(some: pl.DataFrame, raw: pl.Series, reader: Reader) -> pl.Series:
+    """Fields of the records of these commits, read again for them."""
+    found = reader.read(raw[some["row"]])
+    inside = found["commit"].struct.unnest()["record"]
+    if not found["record"].null_count() < found.height:
+        return inside
+    return inside.zip_with(inside.is_not_null(), found["record"])
 
 
 def _interactions(some: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
@@ -260,15 +278,13 @@ def _interactions(some: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
         return some
     parts = []
     for follows in (False, True):
-        part = some.filter((pl.col("collection") == "app.bsky.graph.follow") == follows)
-        subject = pl.String() if follows else pl.Struct({"uri": pl.String})
-        record = _record(part, raw, {"createdAt": _S, "subject": subject}).struct
-        thing = record.field("subject")
+        part = some.filter((some["collection"] == "app.bsky.graph.follow") == follows)
+        if not part.height:
+            continue
+        record = _record(part, raw, _FOLLOW_READER if follows else _ACT_READER).struct.unnest()
+        thing = record["subject"] if follows else record["subject"].struct.unnest()["uri"]
         parts.append(
-            part.with_columns(
-                object=thing if follows else thing.struct.field("uri"),
-                claimed=iso(record.field("createdAt")),
-            )
+            part.hstack([thing.alias("object"), iso(record["createdAt"]).alias("claimed")])
         )
     removed = pl.col("operation") == "delete"
     return (

@@ -21,8 +21,8 @@ import msgspec
 import polars as pl
 
 from earshot.formats import Decoded, _cut
-from earshot.formats._frames import decoded, judged
-from earshot.formats._json import Fields, Unwrap, read
+from earshot.formats._frames import decoded, first_of, judged, of_class
+from earshot.formats._json import Fields, Reader, Unwrap
 from earshot.formats._status import EMBEDDED, STATUS, posts
 
 NAME: Final = "mastodon"
@@ -31,7 +31,8 @@ PAGE_MARKS: Final = (b'"body"',)
 
 _S: Final = pl.String()
 _FIELDS: Final[Fields] = {**STATUS, **EMBEDDED, "event": _S}
-_UNWRAP: Final = Unwrap("id", ("status", "body", "payload"), outer=("event",))
+_READER: Final = Reader(_FIELDS, Unwrap("id", ("status", "body", "payload"), outer=("event",)))
+_EVENT_READER: Final = Reader({"event": _S, "payload": _S})
 _EVENTS: Final = {"update", "status.update", "delete", "notification", "conversation"}
 
 
@@ -99,15 +100,13 @@ def _record(event: str, payload: bytes) -> bytes:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    found = judged(_read(records["raw"]), _WHY, **_CLASSES)
+    found = judged(_read(records["raw"]), _WHY, _CLASSES)
     return decoded(
         records,
         SOURCE,
         found,
-        posts=posts(found.filter(pl.col("class").is_in(["create", "updates"]))),
-        events=found.filter(pl.col("class") == "deletes").select(
-            "row", "id", kind=pl.lit("delete")
-        ),
+        posts=posts(of_class(found, "create", "updates")),
+        events=of_class(found, "deletes").select("row", "id", kind=pl.lit("delete")),
     )
 
 
@@ -122,14 +121,14 @@ _UPDATE: Final = pl.col("event").fill_null("update") == "update"
 _EDIT: Final = pl.col("event") == "status.update"
 _DELETE: Final = pl.col("event") == "delete"
 _BROKEN: Final = pl.col("content").is_not_null() & pl.col("visibility").is_not_null()
-_CLASSES: Final = {
-    "create": _STATUS & _SHOWN & _UPDATE,
-    "updates": _STATUS & _SHOWN & _EDIT,
-    "deletes": _DELETE & pl.col("id").is_not_null(),
-    "control": (_STATUS & (_UPDATE | _EDIT))
+_CLASSES: Final = first_of(
+    create=_STATUS & _SHOWN & _UPDATE,
+    updates=_STATUS & _SHOWN & _EDIT,
+    deletes=_DELETE & pl.col("id").is_not_null(),
+    control=(_STATUS & (_UPDATE | _EDIT))
     | (pl.col("event").is_null() & ~_BROKEN)
     | ~pl.col("event").is_in(["update", "status.update", "delete"]),
-}
+)
 _WHY: Final = (
     pl.when(_DELETE)
     .then(pl.lit("a deletion without the id of a status"))
@@ -145,14 +144,17 @@ def _read(raw: pl.Series) -> pl.DataFrame:
     """Statuses and whatever else, one row each; of a deletion `event` and `id`."""
     texts = _texts(raw)
     if not texts.height:
-        return read(raw, _FIELDS, _UNWRAP)
-    found = read(raw.clone().scatter(texts["row"], texts["raw"]), _FIELDS, _UNWRAP)
+        return _READER.read(raw)
+    found = _READER.read(raw.clone().scatter(texts["row"], texts["raw"]))
     told = texts.select("row", told="event", named="id")
     return (
         found.join(told, on="row", how="left", maintain_order="left")
         .with_columns(id=pl.coalesce("id", "named"), event=pl.coalesce("told", "event"))
         .drop("told", "named")
     )
+
+
+_NO_TEXTS: Final = pl.DataFrame(schema={"row": pl.UInt32})
 
 
 def _texts(raw: pl.Series) -> pl.DataFrame:
@@ -163,7 +165,9 @@ def _texts(raw: pl.Series) -> pl.DataFrame:
     """
     object_ = raw.bin.contains(b'"payload":{') | raw.bin.contains(b'"payload": {')
     likely = (raw.bin.contains(b'"payload"') & ~object_).arg_true()
-    found = read(raw.gather(likely), {"event": _S, "payload": _S})
+    if not len(likely):
+        return _NO_TEXTS
+    found = _EVENT_READER.read(raw.gather(likely))
     deletion = pl.col("event") == "delete"
     return (
         found.with_columns(row=likely)

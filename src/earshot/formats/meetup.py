@@ -15,8 +15,8 @@ from typing import Final
 import polars as pl
 
 from earshot.formats import Decoded, _cut
-from earshot.formats._frames import decoded, flat, judged, nested, opened
-from earshot.formats._json import Fields, read
+from earshot.formats._frames import decoded, first_of, flat, judged, nested, of_class, opened
+from earshot.formats._json import Fields, Reader
 from earshot.formats._links import links
 from earshot.formats._text import country, latitude, longitude, nonempty
 from earshot.formats._times import millis
@@ -47,6 +47,7 @@ _FIELDS: Final[Fields] = {
         }
     ),
 }
+_READER: Final = Reader(_FIELDS)
 
 
 def detect(sample: bytes) -> float:
@@ -62,14 +63,13 @@ def split(data: bytes) -> Iterator[bytes]:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    public = pl.col("visibility").fill_null("public") == "public"
-    known = pl.col("rsvp_id").is_not_null() & pl.col("event").is_not_null()
-    found = judged(
-        read(records["raw"], _FIELDS), _WHY, create=known & public, control=known & ~public
-    )
-    return decoded(records, SOURCE, found, posts=_posts(found.filter(pl.col("class") == "create")))
+    found = judged(_READER.read(records["raw"]), _WHY, _CLASSES)
+    return decoded(records, SOURCE, found, posts=_posts(of_class(found, "create")))
 
 
+_PUBLIC: Final = pl.col("visibility").fill_null("public") == "public"
+_KNOWN: Final = pl.col("rsvp_id").is_not_null() & pl.col("event").is_not_null()
+_CLASSES: Final = first_of(create=_KNOWN & _PUBLIC, control=_KNOWN & ~_PUBLIC)
 _WHY: Final = (
     pl.when(pl.col("rsvp_id").is_null())
     .then(pl.lit("no RSVP: it has no rsvp_id"))

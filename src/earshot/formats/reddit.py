@@ -19,8 +19,8 @@ import msgspec
 import polars as pl
 
 from earshot.formats import Decoded, _cut
-from earshot.formats._frames import decoded, judged, nested
-from earshot.formats._json import Fields, Unwrap, read
+from earshot.formats._frames import decoded, first_of, judged, nested, of_class
+from earshot.formats._json import Fields, Reader, Unwrap
 from earshot.formats._links import links
 from earshot.formats._text import nonempty, unescape
 from earshot.formats._times import seconds
@@ -58,7 +58,7 @@ _FIELDS: Final[Fields] = {
     "kind": _S,
     "crosspost_parent_list": pl.List(pl.Struct(_THING)),
 }
-_UNWRAP: Final = Unwrap("id", ("data",), outer=("kind",))
+_READER: Final = Reader(_FIELDS, Unwrap("id", ("data",), outer=("kind",)))
 _KINDS: Final = {"t1", "t2", "t3", "t4", "t5", "t6", "more", "Listing"}
 _GONE: Final = ["[deleted]", "[removed]", "[deleted by user]", "[ Removed by Reddit ]"]
 
@@ -100,11 +100,11 @@ def _things(value: Any) -> list[bytes]:  # noqa: ANN401 - whatever JSON holds
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    things = read(records["raw"], _FIELDS, _UNWRAP).with_columns(
+    things = _READER.read(records["raw"]).with_columns(
         pl.coalesce(pl.col("kind"), pl.col("name").str.extract(r"^(t\d)_"), _LIKELY)
     )
-    found = judged(things, _WHY, **_CLASSES)
-    posts = found.filter(pl.col("class") == "create")
+    found = judged(things, _WHY, _CLASSES)
+    posts = of_class(found, "create")
     return decoded(
         records,
         SOURCE,
@@ -123,15 +123,15 @@ _LIKELY: Final = (
     .then(pl.lit("t3"))
 )
 """The kind of a bare thing, as some archives keep them, by what it has."""
-_CLASSES: Final = {
-    "create": pl.col("id").is_not_null()
+_CLASSES: Final = first_of(
+    create=pl.col("id").is_not_null()
     & pl.col("author").is_not_null()
     & (
         ((pl.col("kind") == "t1") & pl.col("body").is_not_null())
         | ((pl.col("kind") == "t3") & pl.col("title").is_not_null())
     ),
-    "control": pl.col("kind").is_not_null(),
-}
+    control=pl.col("kind").is_not_null(),
+)
 _WHY: Final = (
     pl.when(pl.col("id").is_null())
     .then(pl.lit("no thing of Reddit: it has no kind and no id"))

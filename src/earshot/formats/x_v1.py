@@ -16,8 +16,8 @@ from typing import Final
 import polars as pl
 
 from earshot.formats import Decoded, _cut
-from earshot.formats._frames import decoded, judged
-from earshot.formats._json import Fields, Unwrap, read
+from earshot.formats._frames import decoded, first_of, judged, of_class
+from earshot.formats._json import Fields, Reader, Unwrap
 from earshot.formats._times import millis
 from earshot.formats._tweet_v1 import EMBEDDED, TWEET, posts
 
@@ -50,7 +50,7 @@ _FIELDS: Final[Fields] = {
     "status_withheld": _NOTICE,
     "user_withheld": _NOTICE,
 }
-_UNWRAP: Final = Unwrap("id_str", ("tweet", "status"))
+_READER: Final = Reader(_FIELDS, Unwrap("id_str", ("tweet", "status")))
 _PAGES: Final = ("statuses", "tweets")
 PAGE_MARKS: Final = (b'"statuses"', b'"tweets"')
 
@@ -91,12 +91,12 @@ def split(data: bytes) -> Iterator[bytes]:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    found = judged(read(records["raw"], _FIELDS, _UNWRAP), _WHY, **_CLASSES)
+    found = judged(_READER.read(records["raw"]), _WHY, _CLASSES)
     return decoded(
         records,
         SOURCE,
         found,
-        posts=posts(found.filter(pl.col("class") == "create")),
+        posts=posts(of_class(found, "create")),
         events=_events(found),
     )
 
@@ -105,11 +105,11 @@ _ID: Final = pl.coalesce("id_str", "id")
 _TEXT: Final = pl.coalesce("text", "full_text")
 _DELETED: Final = pl.col("delete").struct["status"].struct
 _EVENTS: Final = ("scrub_geo", "status_withheld", "user_withheld")
-_CLASSES: Final = {
-    "create": _ID.is_not_null() & _TEXT.is_not_null() & pl.col("user").is_not_null(),
-    "deletes": pl.coalesce(_DELETED["id_str"], _DELETED["id"]).is_not_null(),
-    "control": pl.any_horizontal(pl.col(n).is_not_null() for n in (*_NOT_TWEETS, *_EVENTS)),
-}
+_CLASSES: Final = first_of(
+    create=_ID.is_not_null() & _TEXT.is_not_null() & pl.col("user").is_not_null(),
+    deletes=pl.coalesce(_DELETED["id_str"], _DELETED["id"]).is_not_null(),
+    control=pl.any_horizontal(pl.col(n).is_not_null() for n in (*_NOT_TWEETS, *_EVENTS)),
+)
 _WHY: Final = (
     pl.when(pl.col("delete").is_not_null())
     .then(pl.lit("a delete notice without the id of a tweet"))

@@ -21,8 +21,8 @@ from typing import Any, Final
 import polars as pl
 
 from earshot.formats import Decoded, _cut
-from earshot.formats._frames import decoded, flat, judged, nested, opened
-from earshot.formats._json import Fields, read
+from earshot.formats._frames import decoded, first_of, flat, judged, nested, of_class, opened
+from earshot.formats._json import Fields, Reader
 from earshot.formats._times import iso
 from earshot.formats._tweet_v2 import CORE, FLAT, INCLUDES, posts
 from earshot.formats._v2_page import items
@@ -75,6 +75,7 @@ _DATA: Final = {
     "user_profile_modification": pl.Struct({}),
 }
 _FIELDS: Final[Fields] = {**FLAT, **_OTHERS, "data": pl.Struct(_DATA), "includes": INCLUDES}
+_READER: Final = Reader(_FIELDS)
 _LAST_SMALL: Final = 1 << 36
 _SNOWFLAKES: Final = "2010-11-05"
 """Ids of tweets have been larger than `_LAST_SMALL` since that day."""
@@ -118,12 +119,12 @@ def split(data: bytes) -> Iterator[bytes]:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    found = judged(_one_shape(read(records["raw"], _FIELDS)), _WHY, **_CLASSES)
+    found = judged(_one_shape(_READER.read(records["raw"])), _WHY, _CLASSES)
     return decoded(
         records,
         SOURCE,
         found,
-        posts=posts(found.filter(pl.col("class").is_in(["create", "updates"]))),
+        posts=posts(of_class(found, "create", "updates")),
         events=_events(found),
     )
 
@@ -131,15 +132,27 @@ def decode(records: pl.DataFrame) -> Decoded:
 def _one_shape(found: pl.DataFrame) -> pl.DataFrame:
     """Flat tweets and those in `data` alike; `inside`: what a flat one refers to, whole."""
     within = found["data"].is_not_null()
-    flat_ones = found.filter(~within).drop("data", "includes").rename({"reason": "because"})
+    if within.all():
+        wrapped = found["row", "fault", "includes"].hstack(found["data"].struct.unnest())
+        absent = (s for s in _BARE if s.name not in wrapped.columns)
+        return wrapped.hstack([s.clear(found.height) for s in absent])
+    wrapped = found.filter(within).select("row", "fault", "includes", "data").unnest("data")
+    return pl.concat([_bare(found.filter(~within)), wrapped], how="diagonal").sort("row")
+
+
+def _bare(found: pl.DataFrame) -> pl.DataFrame:
+    """Flat tweets, whose references are ids and types only; whole, they are `inside`."""
+    flat_ones = found.drop("data", "includes").rename({"reason": "because"})
     inside = flat_ones["referenced_tweets"]
     told = flat(inside)
     references = nested(
         told["at"], told.select("type", "id").to_struct("referenced_tweets"), flat_ones.height
     )
-    wrapped = found.filter(within).select("row", "fault", "includes", "data").unnest("data")
-    bare = flat_ones.with_columns(references, inside.alias("inside"))
-    return pl.concat([bare, wrapped], how="diagonal").sort("row")
+    return flat_ones.with_columns(references, inside.alias("inside"))
+
+
+_BARE: Final = _bare(_READER.read(pl.Series("raw", [], pl.Binary))).get_columns()
+"""Columns that flat tweets have, without rows."""
 
 
 _TWEET: Final = pl.col("id").is_not_null() & pl.col("text").is_not_null()
@@ -151,13 +164,13 @@ _OF_A_USER: Final = (
     & (pl.col("created_at") >= _SNOWFLAKES)
 ) | pl.col("created_at").str.ends_with("+00:00")
 _NOTICED: Final = pl.any_horizontal(pl.col(n).is_not_null() for n in _NOTICES)
-_CLASSES: Final = {
-    "create": _TWEET & ~_EDITED,
-    "updates": _TWEET & _EDITED,
-    "deletes": (_LINE & (pl.col("action") == "delete") & ~_OF_A_USER.fill_null(value=False))
+_CLASSES: Final = first_of(
+    create=_TWEET & ~_EDITED,
+    updates=_TWEET & _EDITED,
+    deletes=(_LINE & (pl.col("action") == "delete") & ~_OF_A_USER.fill_null(value=False))
     | pl.col("delete").struct["tweet"].struct["id"].is_not_null(),
-    "control": _LINE | _NOTICED | pl.any_horizontal(pl.col(n).is_not_null() for n in _NOT_TWEETS),
-}
+    control=_LINE | _NOTICED | pl.any_horizontal(pl.col(n).is_not_null() for n in _NOT_TWEETS),
+)
 _WHY: Final = (
     pl.when(pl.col("text").is_not_null())
     .then(pl.lit("a tweet without an id"))
@@ -169,7 +182,10 @@ _WHY: Final = (
 
 def _events(found: pl.DataFrame) -> pl.DataFrame:
     """Compliance: lines of batch jobs, and events of streams."""
-    some = found.filter(pl.col("class").is_in(["deletes", "control"]) & (_LINE | _NOTICED))
+    told = of_class(found, "deletes", "control")
+    if not told.height:
+        return told
+    some = told.filter(_LINE | _NOTICED)
     if not some.height:
         return some
     lines = some.filter(_LINE)

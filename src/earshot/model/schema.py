@@ -18,7 +18,6 @@ def _schema(columns: Mapping[str, Column]) -> pl.Schema:
     return pl.Schema(columns)
 
 
-
 RECORD: Final = _schema(
     {
         "offset": pl.Int64,  # place in the log; the first record of a log has 0

@@ -14,7 +14,8 @@ A tag is a short prefix, then a value: plain where the value is plain, else its 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -100,10 +101,9 @@ def has(what: str) -> pl.Expr:
     return found.fill_null(value=False)
 
 
-def flag(name: str, columns: Sequence[str]) -> pl.Expr:
+def flag(name: str, columns: Collection[str]) -> pl.Expr:
     """Whether a post is something: one of IS_FLAG; False where its column is not there yet."""
-    column = {"verified": "author_verified", "bot": "author_bot", "edited": "edited_at"}
-    if (source := column.get(name, name)) not in columns:
+    if (source := _COLUMN.get(name, name)) not in columns:
         return pl.lit(value=False)
     if name == "edited":
         return pl.col(source).is_not_null()
@@ -134,8 +134,7 @@ def domains(posts: pl.DataFrame) -> pl.DataFrame:
     `news.example.org` is also `example.org` and `org`.
     """
     level = (
-        posts.lazy()
-        .select(
+        posts.select(
             post=pl.int_range(pl.len(), dtype=pl.UInt32),
             domain=pl.col("links").list.eval(pl.element().struct.field("domain")),
         )
@@ -144,7 +143,6 @@ def domains(posts: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("domain").str.len_bytes() > 0)
         .with_columns(pl.col("domain").str.to_lowercase())
         .unique(maintain_order=True)
-        .collect()
     )
     levels = [level]
     for _ in range(PARENTS):
@@ -200,11 +198,22 @@ def tags(posts: pl.DataFrame) -> pl.Series:
     return strings(offsets, data, name="tags")
 
 
+_COLUMN: Final = {"verified": "author_verified", "bot": "author_bot", "edited": "edited_at"}
+_OF_FLAGS: Final = frozenset(_COLUMN.get(f, f) for f in IS_FLAG)
+
+
+@cache
+def _truths(columns: frozenset[str]) -> list[pl.Expr]:
+    """The truth of each of _FLAGS where posts have these columns of flags."""
+    truths = [kind(k) for k in IS_KIND] + [has(w) for w in HAS_WHAT]
+    truths += [flag(f, columns) for f in IS_FLAG]
+    return [truth.alias(name) for truth, name in zip(truths, _FLAGS, strict=True)]
+
+
 def flags(posts: pl.DataFrame) -> NDArray[np.uint64]:
     """A bit for each of the kinds, haves and flags of each post."""
-    truths = [kind(k) for k in IS_KIND] + [has(w) for w in HAS_WHAT]
-    truths += [flag(f, posts.columns) for f in IS_FLAG]
-    found = posts.with_columns(*(t.alias(n) for t, n in zip(truths, _FLAGS, strict=True)))
+    there = frozenset(posts.columns) & _OF_FLAGS
+    found = posts.select(_truths(there))
     bits = np.zeros(posts.height, np.uint64)
     for place, name in enumerate(_FLAGS):
         bits |= found[name].to_numpy().astype(np.uint64) << np.uint64(place)
@@ -221,8 +230,11 @@ def with_rules(tagged: pl.Series, posts: pl.Series, rules: pl.Series) -> pl.Seri
     """
     hits = (
         pl.DataFrame({"post": posts.cast(pl.UInt32), "rule": rules})
-        .group_by("post")
-        .agg(pl.format(RULE + "{}", pl.col("rule").unique().sort()).str.join(" ").alias("rules"))
+        .unique()
+        .sort("post", "rule")
+        .select("post", rules=pl.format(RULE + "{}", "rule"))
+        .group_by("post", maintain_order=True)
+        .agg(pl.col("rules").str.join(" "))
     )
     return (
         pl.DataFrame({"tags": tagged})

@@ -99,23 +99,25 @@ def join(parts: Sequence[Blocks]) -> Blocks:
         return none()
     many: dict[str, Array] = {}
     for name in ("row_end", "pair_end", "text_end"):
-        many[name] = _chain([getattr(part, name) for part in parts])
+        many[name] = chain([getattr(part, name) for part in parts])
     for name in ("counts", "registers", "facet", "key", "text"):
         many[name] = np.concatenate([getattr(part, name) for part in parts])
-    many["value"] = _shifted([p.value for p in parts], [len(p.facet) for p in parts])
-    many["pair"] = _shifted([p.pair for p in parts], [2 * len(p.authors) for p in parts])
-    many["sketch"] = _shifted([p.sketch for p in parts], [len(p.registers) for p in parts])
+    many["value"] = shifted([p.value for p in parts], [len(p.facet) for p in parts])
+    many["pair"] = shifted([p.pair for p in parts], [2 * len(p.authors) for p in parts])
+    many["sketch"] = shifted([p.sketch for p in parts], [len(p.registers) for p in parts])
     many["authors"] = np.concatenate([p.authors for p in parts])
     return tidy(Blocks(**many))
 
 
 def tidy(blocks: Blocks) -> Blocks:
     """Make vocabulary and authors what `Blocks` says: each once, in order, and only the used."""
-    value, facet, key, text_end, text = _tidy_vocabulary(blocks)
+    value, facet, key, text_end, text = tidy_vocabulary(
+        blocks.value, blocks.facet, blocks.key, blocks.text_end, blocks.text
+    )
     authors, pair = _tidy_authors(blocks.authors, blocks.pair)
     order = _order(np.repeat(np.arange(blocks.windows), np.diff(blocks.row_end)), value,
                    blocks.windows, len(facet))  # fmt: skip
-    pair_end, pair = _take_pairs(order, blocks.pair_end, pair)
+    pair_end, pair = take_pairs(order, blocks.pair_end, pair)
     return Blocks(
         blocks.row_end, value[order], blocks.counts[order], pair_end, pair, blocks.sketch[order],
         blocks.registers, facet, key, text_end, text, authors,
@@ -125,7 +127,7 @@ def tidy(blocks: Blocks) -> Blocks:
 def pick(blocks: Blocks, keep: NDArray[np.bool_]) -> Blocks:
     """Keep these rows only; vocabulary, authors and the number of windows stay."""
     order = np.flatnonzero(keep)
-    pair_end, pair = _take_pairs(order, blocks.pair_end, blocks.pair)
+    pair_end, pair = take_pairs(order, blocks.pair_end, blocks.pair)
     row_end = np.concatenate([[0], np.cumsum(keep)])[blocks.row_end].astype(np.int64)
     return _with_rows(
         blocks,
@@ -140,13 +142,13 @@ def _with_rows(blocks: Blocks, parts: tuple[Array, ...]) -> Blocks:
     return replace(blocks, **dict(zip(names, parts, strict=True)))
 
 
-def _chain(ends: list[I64]) -> I64:
+def chain(ends: list[I64]) -> I64:
     """Ends of spans that lie behind each other."""
     sizes = np.concatenate([np.zeros(1, np.int64), *(np.diff(end) for end in ends)])
     return np.cumsum(sizes)
 
 
-def _shifted(numbers: list[Array], sizes: list[int]) -> Array:
+def shifted(numbers: list[Array], sizes: list[int]) -> Array:
     """Numbers into tables that lie behind each other; what is below 0 stays."""
     out, base = [], 0
     for part, size in zip(numbers, sizes, strict=True):
@@ -155,19 +157,22 @@ def _shifted(numbers: list[Array], sizes: list[int]) -> Array:
     return np.concatenate(out)
 
 
-def _tidy_vocabulary(blocks: Blocks) -> tuple[U32, U8, U64, I64, U8]:
-    used, old = np.zeros(len(blocks.facet), np.bool_), blocks.value
-    used[old] = True
+def tidy_vocabulary(
+    value: U32, facet: U8, key: U64, text_end: I64, text: U8
+) -> tuple[U32, U8, U64, I64, U8]:
+    """Numbers into a vocabulary that has each value once, only the used, in order of facet."""
+    used = np.zeros(len(facet), np.bool_)
+    used[value] = True
     kept = np.flatnonzero(used)
-    numbers, first = number(blocks.key[kept])
-    by_facet = np.argsort(blocks.facet[kept[first]], kind="stable")
+    numbers, first = number(key[kept])
+    by_facet = np.argsort(facet[kept[first]], kind="stable")
     rank = np.empty(len(first), np.uint32)
     rank[by_facet] = np.arange(len(first), dtype=np.uint32)
-    renamed = np.zeros(len(blocks.facet), np.uint32)
+    renamed = np.zeros(len(facet), np.uint32)
     renamed[kept] = rank[numbers]
     chosen = kept[first][by_facet]
-    text_end, text = _take_spans(chosen, blocks.text_end, blocks.text)
-    return renamed[old], blocks.facet[chosen], blocks.key[chosen], text_end, text
+    text_end, text = _take_spans(chosen, text_end, text)
+    return renamed[value], facet[chosen], key[chosen], text_end, text
 
 
 def _tidy_authors(authors: U64, pair: U32) -> tuple[U64, U32]:
@@ -194,7 +199,7 @@ def _take_spans(chosen: I64, ends: I64, data: U8) -> tuple[I64, U8]:
 
 
 @njit(cache=True, nogil=True)
-def _take_pairs(rows: I64, ends: I64, pair: U32) -> tuple[I64, U32]:
+def take_pairs(rows: I64, ends: I64, pair: U32) -> tuple[I64, U32]:
     """Pairs of these rows, in their order, each row's ascending."""
     out_end = np.zeros(len(rows) + 1, np.int64)
     for i in range(len(rows)):

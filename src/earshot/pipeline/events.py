@@ -159,7 +159,11 @@ def hiding(events: pl.DataFrame, rows: pl.DataFrame, state: State) -> pl.DataFra
     said = events.filter(pl.col("kind").is_in(HIDING))
     if said.is_empty() and not had["hidden"].any():
         return empty(pl.Schema({"key": pl.String, "hidden": pl.Boolean}))
-    seen = _history(rows, had)
+    told = pl.concat([said["key"], said["author_key"]]).drop_nulls().implode()
+    concerned = key().is_in(told) | author_key().is_in(told)
+    had = had.filter(concerned | pl.col("hidden"))
+    hid = had.filter("hidden").select(key()).to_series().implode()
+    seen = _history(rows.filter(concerned | pl.col("key").is_in(hid)), had)
     before = had.select(key=key(), record=pl.lit(ALWAYS, pl.Int64), hidden="hidden")
     entries = [before, _of_posts(said, seen), _of_authors(said, seen), _of_creates(seen)]
     return (

@@ -32,8 +32,8 @@ def winners(rows: pl.DataFrame, state: State) -> pl.DataFrame:
         return empty(_WON)
     many = rows.filter(pl.col("often") & pl.col("dead").is_null())
     at = pl.col("record").cast(pl.Int64)
-    now = many.lazy().select(*_CONTENT, row=pl.col("row").cast(pl.Int64), record=at)
-    consumed = many.lazy().filter("unique").select("key", at=at, upto="version")
+    now = many.select(*_CONTENT, row=pl.col("row").cast(pl.Int64), record=at)
+    consumed = many.filter("unique").select("key", at=at, upto="version")
     replaced = (pl.col("record") < pl.col("at")) & (pl.col("version") <= pl.col("upto"))
     new = pl.any_horizontal(
         pl.col(c).ne_missing(pl.col(c).shift()) for c in ("key", "version", "text_hash")
@@ -46,17 +46,15 @@ def winners(rows: pl.DataFrame, state: State) -> pl.DataFrame:
         .filter(new)
         .unique("key", keep="last")
         .select("key", "row")
-        .collect()
     )
 
 
-def _before(many: pl.DataFrame, state: State) -> pl.LazyFrame:
+def _before(many: pl.DataFrame, state: State) -> pl.DataFrame:
     """What was known of the content of these posts."""
     always = pl.lit(ALWAYS, pl.Int64)
     return (
-        state.posts.lazy()
-        .filter(~pl.col("tombstone"))
+        state.posts.filter(~pl.col("tombstone"))
         .with_columns(pl.col("version").fill_null(0), key=key(), row=always, record=always)
-        .join(many.lazy().select("key"), on="key", how="semi")
+        .join(many.select("key"), on="key", how="semi")
         .select(*_CONTENT, "row", "record")
     )

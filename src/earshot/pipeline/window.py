@@ -1,7 +1,7 @@
 """Count posts into windows of one minute, for every network and every rule at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,17 @@ from earshot.model.document import document
 from earshot.model.hashing import Array
 from earshot.model.schema import COUNTERS, TIME
 from earshot.model.tokens import tokenize
-from earshot.pipeline.block import Blocks, is_any, join, merge, none
+from earshot.pipeline.block import (
+    Blocks,
+    chain,
+    is_any,
+    join,
+    merge,
+    none,
+    shifted,
+    take_pairs,
+    tidy_vocabulary,
+)
 from earshot.pipeline.facets import NEEDED, Facets, facets
 from earshot.pipeline.hashes import I64, U32, author_keys
 from earshot.pipeline.score import Weights, observed_score, own_score
@@ -37,6 +47,30 @@ class Windows:
     """The same windows in the same order."""
 
 
+_CARRIER: Final = pl.Schema(
+    {
+        "minute": pl.Int64(),  # minutes of the epoch
+        "source": pl.String(),
+        "rules": pl.List(pl.Int64()),
+        "author": pl.UInt64(),
+        "copy": pl.Boolean(),
+        "is_post": pl.Boolean(),
+        "score": pl.Int64(),  # thousandths
+        "key": pl.UInt64(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Posts and scores with all that counting needs of them, not yet counted."""
+
+    rows: pl.DataFrame
+    """_CARRIER: a post in its minute, or a score in the minute it was seen."""
+    facets: Facets
+    """Of the same rows."""
+
+
 def counts(posts: pl.DataFrame) -> pl.DataFrame:
     """The posts that windows count: those consumed themselves and not hidden."""
     return posts.filter(pl.col("consumed") & ~pl.col("hidden"))
@@ -56,20 +90,74 @@ def window(posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights) -> Win
         One window for every (minute, source, rule) that a post or a score falls into; rule 0
         has all posts.
     """
+    return count(carry(posts, observed, weights))
+
+
+def carry(posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights) -> Carried:
+    """Find what posts and scores are counted under, but do not count yet; takes what `window` does.
+
+    The column `key` (UInt64), where both frames have it, goes along.
+    """
     brought = [_of_posts(counts(posts), weights)] if posts.height else []
     brought += [_of_observed(counts(observed), weights)] if observed.height else []
-    carriers = pl.concat(brought) if brought else pl.DataFrame()
+    carriers = pl.concat(brought) if brought else pl.DataFrame(schema=_CARRIER)
     if carriers.height == 0:
-        return Windows(pl.DataFrame(schema=KEYS), none())
+        return nothing_carried()
     found = facets(carriers, tokenize(document(carriers), index=True))
-    scope_end, scope, keys = _scopes(carriers)
-    authors, rank = np.unique(
-        author_keys(carriers["source"], carriers["author_id"]), return_inverse=True
+    author = pl.Series("author", author_keys(carriers["source"], carriers["author_id"]))
+    return Carried(carriers.with_columns(author).select(_CARRIER.names()), found)
+
+
+def nothing_carried() -> Carried:
+    """No posts at all."""
+    empty = none()
+    return Carried(
+        pl.DataFrame(schema=_CARRIER),
+        Facets(empty.pair_end, empty.value, empty.facet, empty.key, empty.text_end, empty.text),
     )
+
+
+def gather(parts: Sequence[Carried]) -> Carried:
+    """Put what was carried in several parts behind each other, over one vocabulary."""
+    full = [part for part in parts if part.rows.height] or [nothing_carried()]
+    if len(full) == 1:
+        return full[0]
+    found = [part.facets for part in full]
+    value, facet, key, text_end, text = tidy_vocabulary(
+        shifted([f.value for f in found], [len(f.facet) for f in found]),
+        np.concatenate([f.facet for f in found]),
+        np.concatenate([f.key for f in found]),
+        chain([f.text_end for f in found]),
+        np.concatenate([f.text for f in found]),
+    )
+    ends = chain([f.pair_end for f in found])
+    return Carried(
+        pl.concat([part.rows for part in full]), Facets(ends, value, facet, key, text_end, text)
+    )
+
+
+def kept(carried: Carried, keep: pl.Series) -> Carried:
+    """What is carried where `keep` (Boolean) holds; the vocabulary stays."""
+    if keep.all():
+        return carried
+    ends, value = take_pairs(
+        np.flatnonzero(keep.to_numpy()), carried.facets.pair_end, carried.facets.value
+    )
+    rows = carried.rows.filter(keep)
+    return Carried(rows, replace(carried.facets, pair_end=ends, value=value))
+
+
+def count(carried: Carried) -> Windows:
+    """One window for every (minute, source, rule) that is carried; rule 0 has all posts."""
+    rows, found = carried.rows, carried.facets
+    if rows.height == 0:
+        return Windows(pl.DataFrame(schema=KEYS), none())
+    scope_end, scope, keys = _scopes(rows)
+    authors, rank = np.unique(rows["author"].to_numpy(), return_inverse=True)
     parts = _aggregate(
         np.argsort(rank, kind="stable"), found.pair_end, found.value, scope_end, scope,
-        rank.astype(np.uint32), ~carriers["copy"].to_numpy(), carriers["is_post"].to_numpy(),
-        carriers["score"].to_numpy(), keys.height, len(found.facet),
+        rank.astype(np.uint32), ~rows["copy"].to_numpy(), rows["is_post"].to_numpy(),
+        rows["score"].to_numpy(), keys.height, len(found.facet),
     )  # fmt: skip
     return Windows(keys, _sketched(_blocks(parts, found, authors)))
 
@@ -107,9 +195,14 @@ def chosen(windows: Windows, keep: pl.Series) -> Windows:
     return Windows(keys, merge(windows.blocks, into, keys.height))
 
 
+def _key(frame: pl.DataFrame) -> pl.Expr:
+    known = pl.col("key") if "key" in frame.columns else pl.lit(0)
+    return known.cast(pl.UInt64).alias("key")
+
+
 def _of_posts(posts: pl.DataFrame, weights: Weights) -> pl.DataFrame:
     return posts.select(
-        *NEEDED.names(), "copy", "rules",
+        *NEEDED.names(), "copy", "rules", _key(posts),
         minute=pl.col("event_time").dt.epoch("us") // (MINUTE * _US),
         is_post=pl.lit(value=True),
         score=own_score(posts, weights),
@@ -118,7 +211,7 @@ def _of_posts(posts: pl.DataFrame, weights: Weights) -> pl.DataFrame:
 
 def _of_observed(observed: pl.DataFrame, weights: Weights) -> pl.DataFrame:
     return observed.select(
-        *NEEDED.names(), "copy", "rules",
+        *NEEDED.names(), "copy", "rules", _key(observed),
         minute=pl.col("minute").dt.epoch("us") // (MINUTE * _US),
         is_post=pl.lit(value=False),
         score=observed_score(observed, weights),

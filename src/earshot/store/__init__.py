@@ -194,7 +194,7 @@ class Store(Protocol):
         """Blocks of exactly these windows (`start`, `source`), of every rule."""
 
     def windows_there(self, width: int, windows: pl.DataFrame) -> pl.DataFrame:
-        """Those of these windows (`start`, `source`) that there are."""
+        """`start`, `source`, `rule` of the blocks of these windows (`start`, `source`)."""
 
     def series(
         self, *, width: int, since: dt.datetime, until: dt.datetime, source: str | None, rule: int

@@ -64,9 +64,7 @@ def posts_of(
             yield with_rules(db, page)
 
 
-def _of_keys(
-    db: apsw.Connection, keys: pl.DataFrame, columns: Columns
-) -> Iterator[pl.DataFrame]:
+def _of_keys(db: apsw.Connection, keys: pl.DataFrame, columns: Columns) -> Iterator[pl.DataFrame]:
     spots = stored(db, keys, None)["spot"].unique().sort()
     for start in range(0, len(spots), PAGE):
         yield read_spots(db, spots[start : start + PAGE].to_numpy(), columns)
@@ -138,7 +136,7 @@ def _observed(db: apsw.Connection, minutes: pl.DataFrame) -> pl.Series:
 def last_observed(db: apsw.Connection) -> int | None:
     """The newest minute (µs) in which anything was observed."""
     ((minute,),) = rows(db, "SELECT max(minute) FROM observations")
-    return minute
+    return None if minute is None else int(minute)
 
 
 def _seen(db: apsw.Connection, spots: pl.Series) -> pl.DataFrame:

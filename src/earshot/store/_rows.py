@@ -134,12 +134,6 @@ def _lists(text: pl.Series) -> list[pl.Series]:
     return [read[SHORT[c]].alias(c) for c in LISTS]
 
 
-def read_posts(db: apsw.Connection, where: str, values: Sequence[Any]) -> pl.DataFrame:
-    """SPOTTED rows of the posts that an SQL condition names, in order of spot."""
-    statement = f"SELECT {as_sql(reading(None))} FROM posts WHERE {where} ORDER BY spot"
-    return decoded(rows(db, statement, values))
-
-
 def read_spots(
     db: apsw.Connection, spots: I64, columns: Collection[str] | None = None
 ) -> pl.DataFrame:
@@ -151,8 +145,7 @@ def read_spots(
 
 
 def with_rules(db: apsw.Connection, posts: pl.DataFrame) -> pl.DataFrame:
-    """SPOTTED rows with the rules that matched each, as ROW; keeps order and what columns it has.
-    """
+    """SPOTTED rows with the rules that matched each, as ROW, as far as they have its columns."""
     none = pl.col("rules").fill_null(pl.lit([], pl.List(pl.Int64)))
     wanted = [c for c in ROW if c in posts.columns or c == "rules"]
     if posts.height == 0:

@@ -25,6 +25,7 @@ SERIES = pl.Schema(
         ("score", pl.Int64()),
     ]
 )
+THERE = pl.Schema([("start", TIME), ("source", pl.String()), ("rule", pl.Int64())])
 TOLD = 500
 """The most windows that one change names; the newest."""
 _KEY = "width = ? AND rule = ? AND source = ? AND start = ?"
@@ -107,13 +108,11 @@ def there(db: apsw.Connection, width: int, windows: pl.DataFrame) -> pl.DataFram
     """See `Store.windows_there`."""
     found = rows(
         db,
-        """SELECT start, source FROM windows
-        WHERE width = ? AND rule = 0 AND start IN (SELECT value FROM carray(?))""",
+        """SELECT start, source, rule FROM windows
+        WHERE width = ? AND start IN (SELECT value FROM carray(?))""",
         (width, numbers(windows["start"].to_physical().unique().to_numpy())),
     )
-    names = ["start", "source"]
-    have = frame(found, pl.Schema({c: SERIES[c] for c in names}))
-    return windows.select(names).unique().join(have, on=names, how="semi")
+    return frame(found, THERE).join(windows, on=["start", "source"], how="semi")
 
 
 _BLOCKS = """SELECT start, source, rule, posts, authors, score, b.data
