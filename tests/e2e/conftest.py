@@ -35,6 +35,7 @@ class Running:
     process: subprocess.Popen
     home: Path
     lines: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
 
     def wait_for(self, pattern: str, *, seconds: float = 90) -> re.Match:
         until = time.monotonic() + seconds
@@ -63,6 +64,8 @@ class Running:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
         return self.process.returncode
 
 
@@ -81,7 +84,8 @@ def start(home: Path, *arguments: str) -> Running:
         for line in process.stdout:
             running.lines.append(line.rstrip())
 
-    threading.Thread(target=follow, daemon=True).start()
+    running.reader = threading.Thread(target=follow, daemon=True)
+    running.reader.start()
     return running
 
 
@@ -108,8 +112,9 @@ def signed_in(earshot):
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """A browser; not for the whole session, since its event loop runs in the tests' own thread."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     sync_api = pytest.importorskip("playwright.sync_api")
