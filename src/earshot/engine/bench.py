@@ -29,6 +29,8 @@ from earshot.sources import RECORDS, Capabilities, Chunk, open_source
 WORLD: Final = "world.arrow"
 RULES: Final = "rules.json"
 CHUNK: Final = 4096
+MEMORY_EVERY_S: Final = 2.0
+"""Asking for the proportional set size costs time itself."""
 _ALL: Final = Span()
 LANGS: Final = ("en", "es", "ja", "pt")
 
@@ -190,7 +192,7 @@ class _Memory:
         while True:
             info = process.memory_full_info()
             self.peak = max(self.peak, getattr(info, "pss", info.rss))
-            if self._stop.wait(0.25):
+            if self._stop.wait(MEMORY_EVERY_S):
                 return
 
 

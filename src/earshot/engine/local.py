@@ -107,6 +107,8 @@ class LocalEngine:
             flowed = flow.run(prepared, state, self._rules_for(records), self._options)
         with self._timed("store"):
             self._commit(records, flowed, after)
+        with self._timed("windows"):
+            self._windows.note(flowed)
         self._count(records)
         if _seal_asked(records):
             self._sealer.seal()
@@ -204,7 +206,6 @@ class LocalEngine:
         self._saw(gaps)
         self._tallies.keep(tallies)
         self._sealer.note(changes)
-        self._windows.note(flowed)
 
     def _commit_gaps_alone(self) -> None:
         if self._is_due("gaps", NOTE_EVERY_S) and (gaps := self._log.gaps(self._gaps_seen)).height:
