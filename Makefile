@@ -44,7 +44,11 @@ bench: install ## Measure the embedded pipeline; prints a table and JSON
 	$(EARSHOT) bench pipeline --json
 
 integration: web ## Start the real servers and run the tests against them
-	$(BIN)/python -m pytest -m service --no-header -p no:cacheprovider tests || [ $$? -eq 5 ]
+	@if grep -rqs 'mark\.service' tests; then \
+		$(BIN)/python -m pytest -m service tests; \
+	else \
+		echo "no test needs an outside server yet: everything here is embedded"; \
+	fi
 
 docs: install ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict
