@@ -83,7 +83,7 @@ def test_every_variable_of_the_page_is_read(monkeypatch, tmp_path):
         monkeypatch.setenv(variable, "" if value == "empty" else value)
     read = Settings()
 
-    assert (read.keep.days, read.web.port, read.keep.raw) == (1.0, 1, True)
+    assert (read.keep.days, read.web.port) == (1.0, 1)
     assert read.bluesky.hosts == ("wss://a",)
 
 

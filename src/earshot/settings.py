@@ -39,10 +39,6 @@ class Keep(Frozen):
     """Hours that the log keeps records which the engine has already worked off."""
     log_gigabytes: float = Field(8.0, gt=0)
     """Size of the log at which collectors are held back."""
-    quarantine_days: float = Field(30.0, gt=0)
-    """Days that quarantined records are kept."""
-    raw: bool = False
-    """Whether a post keeps a reference to its raw record (readable while the log keeps it)."""
 
 
 class Weights(Frozen):

@@ -1,1 +1,1 @@
-"""testing."""
+"""Shipped for plug-ins and tests: the contract of every room, and builders of its frames."""
