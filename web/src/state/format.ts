@@ -14,6 +14,11 @@ export function ago(iso: string, now: number): string {
   return span(Math.max(0, (now - Date.parse(iso)) / 1000));
 }
 
+/** The same in a sentence: "just now", "3 min ago". */
+export function past(seconds: number): string {
+  return seconds < 1 ? "just now" : `${span(seconds)} ago`;
+}
+
 export function span(seconds: number): string {
   if (seconds < 1) return "now";
   if (seconds < 60) return `${Math.floor(seconds)} s`;

@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 import { Link } from "wouter";
 import { api, bodyOf, type Rule } from "../../api/client";
 import { useNow } from "../../live/useLive";
-import { ago, number } from "../../state/format";
+import { number, past } from "../../state/format";
 import { Failure, Loaded, Panel } from "../../ui/Panel";
 import { useRules } from "../queries";
 import { RuleEditor } from "./RuleEditor";
@@ -71,7 +71,7 @@ function RuleCard({ rule, onEdit }: { rule: Rule; onEdit: () => void }) {
         <h3>{rule.name}</h3>
         <span className="quiet small">
           {number(rule.hits.matched)} posts
-          {rule.last_hit ? `, newest ${ago(rule.last_hit, now)} ago` : ""}
+          {rule.last_hit ? `, newest ${past((now - Date.parse(rule.last_hit)) / 1000)}` : ""}
         </span>
       </div>
       <p className="expression" dir="auto">

@@ -1,6 +1,6 @@
 import { useEffect } from "react";
 import type { Schemas, SourceState } from "../../api/client";
-import { bytes, moment, number, rate, span } from "../../state/format";
+import { bytes, moment, number, past, rate } from "../../state/format";
 import { networkName } from "../../ui/networks";
 import { Loaded, Panel } from "../../ui/Panel";
 import { useCounts, useGaps, useSources, useSystem } from "../queries";
@@ -73,7 +73,7 @@ function Connection({ source }: { source: SourceState }) {
       <p className="quiet">
         {source.rate != null && `${rate(source.rate)} records a second. `}
         {source.records != null && `${number(source.records)} since it was started. `}
-        {source.age_seconds != null && `The last one ${span(source.age_seconds)} ago. `}
+        {source.age_seconds != null && `The last one ${past(source.age_seconds)}. `}
       </p>
       {source.detail && <p>{source.detail}</p>}
     </li>
