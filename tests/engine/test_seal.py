@@ -156,3 +156,25 @@ def test_beside_an_engine_what_was_asked_for_is_done_when_the_call_returns(setti
         assert in_lake(settings) == {id_of(1), id_of(2)}
         apply(settings, SYSTEM, (control_record(kind="delete", source="x", id=id_of(1)),))
         assert in_lake(settings) == {id_of(2)}
+
+
+def test_a_name_that_came_after_its_post_is_in_the_lake_too(settings):
+    with engine_in(settings) as (rooms, engine):
+        log(rooms, tweet(1, user={"id_str": "9"}), tweet(2, user={"id_str": "8"}))
+        engine.step()
+        profile = {"handle": "ann", "name": "Ann"}
+        order(rooms, kind="author_update", source="x", author_id="9", profile=profile)
+        engine.step()
+        engine.close()
+    assert in_lake(settings, "author_handle") == {"ann", None}
+
+
+def test_what_happens_to_a_post_before_it_is_sealed_is_what_the_lake_shows(settings):
+    with engine_in(settings) as (rooms, engine):
+        log(rooms, *(tweet(n) for n in range(4)))
+        engine.step()
+        order(rooms, kind="hide", source="x", id=id_of(1))
+        log(rooms, deleted(2))
+        engine.step()
+        engine.close()
+    assert in_lake(settings) == {id_of(0), id_of(3)}

@@ -106,7 +106,7 @@ class LocalEngine:
         with self._timed("pipeline"):
             flowed = flow.run(prepared, state, self._rules_for(records), self._options)
         with self._timed("store"):
-            self._commit(records, flowed, after)
+            self._commit(records, flowed, state, after)
         with self._timed("windows"):
             self._windows.note(flowed)
         self._count(records)
@@ -194,7 +194,9 @@ class LocalEngine:
         newest: dt.datetime = records["received_at"].max()  # type: ignore[assignment]  # times, and there is one
         return self._rules.ready(newest)
 
-    def _commit(self, records: pl.DataFrame, flowed: flow.Flowed, after: int) -> None:
+    def _commit(
+        self, records: pl.DataFrame, flowed: flow.Flowed, state: flow.State, after: int
+    ) -> None:
         """Put a batch in, whole; then remember that it is."""
         changes = flowed.changes
         tallies = self._tallies.with_batch(records, flowed.classes, flowed.embedded_in)
@@ -205,7 +207,7 @@ class LocalEngine:
         self._offset = after
         self._saw(gaps)
         self._tallies.keep(tallies)
-        self._sealer.note(changes)
+        self._sealer.note(changes, state)
 
     def _commit_gaps_alone(self) -> None:
         if self._is_due("gaps", NOTE_EVERY_S) and (gaps := self._log.gaps(self._gaps_seen)).height:
@@ -257,7 +259,7 @@ class LocalEngine:
             self._trim()
         if self._is_due("retire", RETIRE_EVERY_S, grace=0.0 if idle else RETIRE_LATEST_S):
             self._retire()
-        if self._sealer.due(busy=not idle):
+        if self._sealer.due():
             with self._timed("lake"):
                 self._sealer.advance()
 

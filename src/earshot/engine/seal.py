@@ -1,4 +1,8 @@
-"""Carries what the store took in over to the lake, in sealed files, page by page, now and then."""
+"""Carries what the store took in over to the lake, in sealed files, page by page, now and then.
+
+Posts that are new go over as they were committed; those that something happened to are read back
+from the store. After a crash, or a failure on the way, everything since the last seal is.
+"""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
@@ -9,7 +13,7 @@ import polars as pl
 import structlog
 
 from earshot.engine.home import Rooms, lake_of
-from earshot.model.changes import KEY, Changes
+from earshot.model.changes import KEY, Changes, State
 from earshot.model.index import Span
 from earshot.model.schema import STORED
 from earshot.store import Store
@@ -17,9 +21,9 @@ from earshot.store import Store
 say = structlog.get_logger(__name__)
 
 EVERY_S: Final = 600.0
-MOST: Final = 200_000
-"""So many changed keys wait at most before they are sealed."""
-PAGE: Final = 20_000
+MOST: Final = 50_000
+"""So many new posts and changed keys wait in memory before they are sealed."""
+PAGE: Final = 25_000
 FACT: Final = "lake.offset"
 """All records before this are in the lake."""
 TOUCHED: Final = "lake.touched"
@@ -43,7 +47,10 @@ class Sealer:
     def __init__(self, rooms: Rooms) -> None:
         self._store, self._clock = rooms.store, rooms.clock
         self._lake = lake_of(rooms.settings)
+        self._new: list[pl.DataFrame] = []
+        """STORED rows that were not stored before."""
         self._changed: list[pl.DataFrame] = []
+        """KEYs of others that were written or changed."""
         self._rows = 0
         self._next = rooms.clock.monotonic() + EVERY_S
         self._erased = False
@@ -69,20 +76,27 @@ class Sealer:
         more = _united(self._touched, set(touched.rows()))
         return {TOUCHED: _written(_united(self._sealing, more))}
 
-    def note(self, changes: Changes) -> None:
-        """Remember the keys of a batch that was committed."""
+    def note(self, changes: Changes, known: State) -> None:
+        """Remember a batch that was committed, computed of what was `known`."""
         touched = _touched_by(changes)
-        keys = pl.concat([changes.posts.select(KEY.names()), touched])
+        stored = known.posts.filter(pl.col("event_time").is_not_null()).select(KEY.names())
+        posts = changes.posts
+        again = pl.Series(posts.select(KEY.names()).is_duplicated())
+        if stored.height:
+            row = posts.select(KEY.names()).with_row_index("row")
+            again[row.join(stored, on=KEY.names(), how="semi")["row"]] = True
+        new = posts.filter(~again).select(STORED.names())
+        keys = pl.concat([posts.filter(again).select(KEY.names()), touched])
+        if new.height:
+            self._new.append(new)
         if keys.height:
             self._changed.append(keys)
-            self._rows += keys.height
+        self._rows += new.height + keys.height
         self._touched = _united(self._touched, set(touched.rows()))
 
     # -- now and then ----------------------------------------------------------------------
-    def due(self, *, busy: bool = False) -> bool:
-        """Whether it is time to seal, or to go on with it; what is `busy` is left alone longer."""
-        if busy:
-            return self._rows >= 2 * MOST
+    def due(self) -> bool:
+        """Whether it is time to seal, or to go on with it."""
         late = self._clock.monotonic() >= self._next
         return self._under_way is not None or self._rows >= MOST or late
 
@@ -116,8 +130,7 @@ class Sealer:
         """Append what changed to the lake, note how far it is, and rewrite what was erased."""
         offset = self._store.offset()
         self._sealing, self._touched = _united(self._sealing, self._touched), set()
-        pages = self._named(self._changed) if self._whole else self._after_crash()
-        self._changed, self._rows = [], 0
+        pages = self._noted() if self._whole else self._after_crash()
         written = 0
         for page in pages:
             if page.is_empty():
@@ -136,12 +149,39 @@ class Sealer:
         self._upto, self._whole = offset, True
         self._next = self._clock.monotonic() + EVERY_S
 
+    def _noted(self) -> Iterator[pl.DataFrame]:
+        """What was noted until now; new posts first, as what happened to them comes after."""
+        new, changed = self._new, self._changed
+        self._new, self._changed, self._rows = [], [], 0
+        for page in pl.concat([pl.DataFrame(schema=STORED), *new]).iter_slices(PAGE):
+            yield self._with_names(page)
+        yield from self._named(changed)
+
+    def _with_names(self, posts: pl.DataFrame) -> pl.DataFrame:
+        """Posts that came without a name get the one that is known by now, as stored ones do."""
+        names = ("author_handle", "author_name")
+        bare = posts.filter(pl.any_horizontal(pl.col(names).is_null()))
+        authors = bare.select("source", id="author_id").drop_nulls().unique()
+        known = self._store.names(authors) if authors.height else authors
+        if known.is_empty():
+            return posts
+        return posts.join(
+            known.rename({"id": "author_id"}),
+            on=["source", "author_id"],
+            how="left",
+            maintain_order="left",
+        ).with_columns(
+            author_handle=pl.coalesce("author_handle", "handle"),
+            author_name=pl.coalesce("author_name", "name"),
+        )
+
     def _named(self, keys: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         for part in pl.concat([pl.DataFrame(schema=KEY), *keys]).unique().iter_slices(PAGE):
             yield self._store.get(part)
 
     def _after_crash(self) -> Iterator[pl.DataFrame]:
         """All stored rows that records behind the last seal wrote or touched."""
+        self._new, self._changed, self._rows = [], [], 0
         if isinstance(self._sealing, str):
             yield from self._days()
             return

@@ -60,6 +60,7 @@ class FileLake:
         self._writing = FileLock(root / "_writing")
         self._reading = FileLock(root / "_lock")
         self._closed = self._clean = False
+        self._spans: dict[Path, tuple[dt.datetime, dt.datetime]] = {}
         with explained(root):
             root.mkdir(parents=True, exist_ok=True)
 
@@ -162,27 +163,26 @@ class FileLake:
         """KEY, SAME and `there` of the newest row that is there of these keys.
 
         A key keeps its event time through all its versions, so that only the files of its day
-        are asked, and of these only the parts around its time.
+        are asked, and of these only those that hold something of its time.
         """
-        paths = [
-            path
-            for (source, date), _ in _partitions(rows)
-            for path in sorted(
-                (self.root / f"source={source}" / f"date={date}").glob("[0-9]*.parquet")
-            )
-        ]
-        first, last = rows["event_time"].min(), rows["event_time"].max()
-        found = [
-            pl.scan_parquet(path)
-            .filter(pl.col("event_time").is_between(pl.lit(first), pl.lit(last)))
-            .select(*KEY.names(), *SAME, there=pl.lit(_number_of(path), pl.Int64))
-            .join(rows.lazy().select(KEY.names()), on=KEY.names(), how="semi")
-            .collect()
-            for path in paths
-        ]
-        if not found:
+        found = []
+        for (source, date), part in _partitions(rows):
+            folder = self.root / f"source={source}" / f"date={date}"
+            for path in sorted(folder.glob("[0-9]*.parquet")):
+                near = part.filter(pl.col("event_time").is_between(*self._span(path)))
+                if near.height:
+                    found.append(_in_file(path, near))
+        if not any(f.height for f in found):
             return rows.head(0).select(*KEY.names(), *SAME, there="offset")
         return pl.concat(found).sort("there").unique(KEY.names(), keep="last", maintain_order=True)
+
+    def _span(self, path: Path) -> tuple[dt.datetime, dt.datetime]:
+        """The first and the last event time in a file; what is rewritten only shrinks it."""
+        if path not in self._spans:
+            time = pl.col("event_time")
+            ends = pl.scan_parquet(path).select(first=time.min(), last=time.max()).collect()
+            self._spans[path] = ends.row(0)
+        return self._spans[path]
 
     # -- what is written -------------------------------------------------------------------
     def _forget(self, keys: pl.DataFrame) -> None:
@@ -253,6 +253,20 @@ def _numbered(paths: Iterable[Path], before: int) -> list[Path]:
 
 def _number_of(path: Path) -> int:
     return int(path.stem)
+
+
+def _in_file(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
+    """KEY, SAME and `there` of what a file holds of these keys; mostly nothing, so keys first."""
+    keys, time = rows.select(KEY.names()), pl.col("event_time")
+    between = time.is_between(pl.lit(rows["event_time"].min()), pl.lit(rows["event_time"].max()))
+    file = pl.scan_parquet(path).filter(between)
+    hit = file.select(KEY.names()).collect().join(keys, on=KEY.names(), how="semi")
+    wanted = file if hit.height else file.head(0)
+    return (
+        wanted.select(*KEY.names(), *SAME, there=pl.lit(_number_of(path), pl.Int64))
+        .join(hit.lazy(), on=KEY.names(), how="semi")
+        .collect()
+    )
 
 
 def _left(path: Path, gone: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -216,6 +216,9 @@ class Store(Protocol):
     def author(self, source: str, id: str) -> pl.DataFrame:  # noqa: A002 - the field's name
         """AUTHOR: one row or none."""
 
+    def names(self, authors: pl.DataFrame) -> pl.DataFrame:
+        """`source, id, handle, name` of those of these authors (KEY) whose profile has either."""
+
     def changes(self, after: int, *, limit: int = 1000) -> pl.DataFrame:
         """CHANGE rows with seq > `after`, in order. Bounded: old ones go."""
 

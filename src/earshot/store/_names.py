@@ -42,6 +42,13 @@ def author(db: apsw.Connection, source: str, author_id: str) -> pl.DataFrame:
     return frame(rows(db, statement, (source, author_id)), AUTHOR)
 
 
+def names_of(db: apsw.Connection, filters: Filters | None, authors: pl.DataFrame) -> pl.DataFrame:
+    """NAMED rows of those of these authors (KEY) whose profile has either."""
+    if filters is not None:
+        authors = authors.filter(pl.Series(filters.authors.may(author_numbers(authors))))
+    return _names(db, authors)
+
+
 def named(
     db: apsw.Connection, filters: Filters, posts: pl.DataFrame, authors: pl.DataFrame
 ) -> pl.DataFrame:

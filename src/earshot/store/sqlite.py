@@ -314,6 +314,11 @@ class SqliteStore:
         with self._read() as db:
             return _names.author(db, source, id)
 
+    def names(self, authors: pl.DataFrame) -> pl.DataFrame:
+        """See `Store.names`."""
+        with self._read() as db:
+            return _names.names_of(db, self._filters if self._db else None, authors)
+
     def changes(self, after: int, *, limit: int = 1000) -> pl.DataFrame:
         """See `Store.changes`."""
         with self._read() as db:
