@@ -223,6 +223,16 @@ def test_an_unknown_format_is_quarantined_and_the_rest_of_the_batch_is_not():
     assert decoded.posts["source"].to_list() == ["meetup", "reddit", "meetup"]
 
 
+def test_posts_are_in_the_order_of_their_records_also_where_all_are_of_one_format():
+    tweet = ITEMS["x_v1"][0]
+    repost = tweet | {"id_str": "7", "id": 7, "retweeted_status": tweet}
+
+    posts = formats.decode(records(repost, tweet, repost, format="x_v1")).posts
+
+    assert posts["record"].to_list() == [0, 0, 1, 2, 2]
+    assert posts["role"].to_list() == ["create", "embedded", "create", "create", "embedded"]
+
+
 def test_asking_for_an_unknown_format_names_the_known():
     with pytest.raises(formats.UnknownSchemeError, match="jetstream"):
         formats.get("jetstrem")

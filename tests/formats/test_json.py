@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
-from earshot.formats._json import Unwrap, read
+from earshot.formats._json import Reader, Unwrap, picked, read
 
 FIELDS = {
     "id": pl.String(),
@@ -100,6 +101,57 @@ def test_one_level_is_unwrapped_where_the_key_is_not_outside():
     assert found["flag"].to_list() == [None, True, None, None, None]
     assert found["n"][1] == 4
     assert found["fault"].null_count() == 5
+
+
+def binary(*raws):
+    return pl.Series("raw", [r.encode() for r in raws], pl.Binary)
+
+
+def test_a_rare_field_is_found_however_its_name_is_spelled():
+    usual = [f'{{"id": "{i}", "n": {i}}}' for i in range(100)]
+    odd = [
+        '{"id": "a", "inner": {"x": "1"}}',
+        r'{"id": "b", "inn\u0065r": {"x": "2"}}',
+        r'{"id": "c", "\u0069\u006E\u006e\u0065\u0072": {"x": "3"}}',
+        '{"id": "d", "x": "inner"}',
+        '{"id": "e", "inner": 7}',
+        '{"id": "f"',
+    ]
+    raw = binary(*usual[:50], *odd, *usual[50:])
+
+    found = Reader(FIELDS, rare=("inner",)).read(raw)
+
+    assert_frame_equal(found, Reader(FIELDS).read(raw))
+    assert found["inner"].struct.field("x")[50:56].to_list() == ["1", "2", "3", None, None, None]
+    assert found.filter(pl.col("fault").is_not_null())["row"].to_list() == [55]
+
+
+def test_how_a_wrapped_record_begins_is_only_a_guess():
+    unwrap = Unwrap("id", ("inner", "tweet"), outer=("flag",))
+    guess = Unwrap("id", ("inner", "tweet"), outer=("flag",), begins=b'{"flag"')
+    raw = binary(
+        '{"flag": true, "inner": {"id": "in", "n": 1}}',
+        '{"flag": true, "inner": {"id": "in"}, "id": "out"}',
+        '{"inner": {"id": "in", "flag": false}, "flag": true}',
+        '{"flag": true, "tweet": {"id": "in"}}',
+        '{"flag": true, "inner": null}',
+        '{"flag": true, "inner": 7, "n": 2}',
+        '{"flag": true, "inner": {"id": {"a": 1}, "n": "x"}}',
+        '{"flag": true, "inner": {"id": "in"}}, {}',
+        '{"flag": tru',
+        "{}",
+    )
+
+    for some in (raw, raw[:1], raw[1:2], raw[8:]):
+        assert_frame_equal(Reader(FIELDS, guess).read(some), Reader(FIELDS, unwrap).read(some))
+    assert Reader(FIELDS, guess).read(raw)["id"].to_list()[:4] == ["in", "out", "in", "in"]
+
+
+def test_what_is_neither_true_nor_false_is_not_picked():
+    frame = pl.DataFrame({"a": [1, 2, 3]})
+
+    assert picked(frame, pl.Series([True, None, True]))["a"].to_list() == [1, 3]
+    assert picked(frame, pl.Series([True, True, True])) is frame
 
 
 def test_no_record_is_no_row():

@@ -226,3 +226,9 @@ def test_control_records_are_events_of_the_network_they_mean():
         ("bluesky", "author_update", None, "did:a", RECEIVED),
     ]
     assert found.events["profile"][1]["name"] == "A"
+
+
+def test_a_reason_that_a_csv_record_brings_itself_is_cut():
+    record = records({"earshot_fault": "x" * 3000, "cells": []}, format="csv")
+
+    assert formats.decode(record).outcome["reason"].to_list() == ["x" * 200]

@@ -10,7 +10,7 @@ say `LINES = True`: a line of its files is an item already, and `split` need not
 
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Protocol, cast
 
@@ -97,7 +97,8 @@ def decode(records: pl.DataFrame) -> Decoded:
         records: RECORD rows. Those of an unknown format are quarantined.
     """
     if records.height and records["format"].n_unique() == 1:
-        return _decoded(records)
+        sole = _decoded(records)
+        return replace(sole, posts=_in_order(sole.posts))
     parts = records.with_row_index("row").partition_by("format", maintain_order=True)
     found = [_placed(part) for part in parts]
     return Decoded(
@@ -151,4 +152,11 @@ def _together(frames: list[pl.DataFrame], nothing: pl.DataFrame) -> pl.DataFrame
     some = [frame for frame in frames if frame.height]
     if not some:
         return nothing.clone()
-    return pl.concat(some).sort("record", maintain_order=True)
+    return _in_order(pl.concat(some) if len(some) > 1 else some[0])
+
+
+def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """By record; of one record, in the order they have: nothing is copied where they are so."""
+    if rows["record"].is_sorted():
+        return rows
+    return rows.sort("record", maintain_order=True)

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from earshot.formats._frames import flat, nested
+from earshot.formats._frames import either, flat, inside, items, nested, places
 from earshot.formats._json import Fields
 from earshot.formats._links import links
 from earshot.formats._text import language
@@ -47,150 +47,182 @@ _SENSITIVE: Final = ["porn", "sexual", "nudity", "graphic-media", "gore", "nsfl"
 _AUTHORITY: Final = r"^at://(did:[^/]+)/"
 
 
-def posts(commits: pl.DataFrame) -> pl.DataFrame:
+_URI: Final = pl.concat_str(pl.lit("at://"), "did", pl.lit("/app.bsky.feed.post/"), "rkey")
+_QUOTE: Final = pl.when(pl.col("quoted").str.contains("/app.bsky.feed.post/", literal=True)).then(
+    "quoted"
+)
+_THREAD: Final = pl.coalesce("root", "parent", _URI)
+_PLAIN: Final = [
+    pl.when(pl.col("class") == "create")
+    .then(pl.lit("create"))
+    .otherwise(pl.lit("update"))
+    .alias("role"),
+    _URI.alias("id"),
+    pl.when(pl.col("parent").is_not_null())
+    .then(pl.lit("reply"))
+    .when(_QUOTE.is_not_null())
+    .then(pl.lit("quote"))
+    .otherwise(pl.lit("post"))
+    .alias("kind"),
+    pl.when(pl.col("class") == "updates").then("at").alias("edited_at"),
+    language(pl.col("lang")).alias("lang"),
+    pl.col("parent").str.extract(_AUTHORITY).alias("reply_to_author"),
+    _QUOTE.alias("quote_of"),
+    _THREAD.alias("root"),
+    pl.concat_str(pl.lit("https://bsky.app/profile/"), "did", pl.lit("/post/"), "rkey").alias(
+        "permalink"
+    ),
+    pl.repeat("public", pl.len()).alias("visibility"),
+]
+"""What takes no list: of `did rkey class at lang parent root quoted`."""
+
+
+def posts(commits: pl.DataFrame, post: pl.Series) -> pl.DataFrame:
     """Columns of POST, and `row`, `role`.
 
     Args:
         commits: `row`, `class` (create | updates), `did`, `rkey`, `rev`, `at` (when the event was
-            seen) and `post`: RECORD.
+            seen).
+        post: RECORD of each.
     """
     if not commits.height:
         return commits
-    found = commits.hstack(commits["post"].struct.unnest())
-    embed, reply = pl.col("embed").struct, pl.col("reply").struct
-    uri = pl.concat_str(pl.lit("at://"), "did", pl.lit("/app.bsky.feed.post/"), "rkey")
-    parent, root = reply["parent"].struct["uri"], reply["root"].struct["uri"]
-    quoted = pl.coalesce(
-        embed["record"].struct["uri"], embed["record"].struct["record"].struct["uri"]
+    found = post.struct.unnest()
+    embed = found["embed"].struct.unnest()
+    quoted = either(inside(embed["record"], "uri"), inside(embed["record"], "record", "uri"))
+    parent = inside(found["reply"], "parent", "uri")
+    told = commits.select("did", "rkey", "class", "at").hstack(
+        [
+            found["langs"].list.first().alias("lang"),
+            parent.alias("parent"),
+            inside(found["reply"], "root", "uri").alias("root"),
+            quoted.alias("quoted"),
+        ]
     )
-    quote = pl.when(quoted.str.contains("/app.bsky.feed.post/", literal=True)).then(quoted)
-    features = _features(found)
-    return found.select(
-        "row",
-        "text",
-        *_lists(found, features),
-        role=pl.when(pl.col("class") == "create")
-        .then(pl.lit("create"))
-        .otherwise(pl.lit("update")),
-        id=uri,
-        kind=pl.when(parent.is_not_null())
-        .then(pl.lit("reply"))
-        .when(quote.is_not_null())
-        .then(pl.lit("quote"))
-        .otherwise(pl.lit("post")),
-        created_at=iso(found["createdAt"]),
-        edited_at=pl.when(pl.col("class") == "updates").then("at"),
-        version=rev(found["rev"]),
-        author_id="did",
-        lang=language(pl.col("langs").list.first()),
-        reply_to=parent,
-        reply_to_author=parent.str.extract(_AUTHORITY),
-        quote_of=quote,
-        root=pl.coalesce(root, parent, uri),
-        conversation=pl.coalesce(root, parent, uri),
-        permalink=pl.concat_str(
-            pl.lit("https://bsky.app/profile/"), "did", pl.lit("/post/"), "rkey"
-        ),
-        visibility=pl.lit("public"),
-        sensitive=_warned(),
+    plain = told.select(_PLAIN)
+    return plain.hstack(
+        [
+            commits["row"],
+            found["text"],
+            commits["did"].alias("author_id"),
+            iso(found["createdAt"]).alias("created_at"),
+            rev(commits["rev"]).alias("version"),
+            parent.alias("reply_to"),
+            plain["root"].alias("conversation"),
+            _warned(found["labels"]),
+            *_lists(found, embed, commits["did"]),
+        ]
     )
 
 
-def _warned() -> pl.Expr:
+_NOT_WARNED: Final = pl.Series("sensitive", [False])
+_WARNS: Final = (
+    pl.col("values")
+    .list.eval(pl.element().struct["val"].is_in(_SENSITIVE))
+    .list.any()
+    .fill_null(value=False)
+    .alias("sensitive")
+)
+
+
+def _warned(labels: pl.Series) -> pl.Series:
     """Whether the author put a warning on it."""
-    values = (
-        pl.col("labels").struct["values"].list.eval(pl.element().struct["val"].is_in(_SENSITIVE))
-    )
-    return values.list.any().fill_null(value=False)
+    if labels.null_count() == len(labels):
+        return _NOT_WARNED.new_from_index(0, len(labels))
+    return labels.struct.unnest().select(_WARNS).to_series()
 
 
-def _features(found: pl.DataFrame) -> pl.DataFrame:
-    """`at` (position) and `tag`, `did`, `uri` of every feature of every facet."""
-    facets = flat(found["facets"])
-    inner = facets.filter(pl.col("features").list.len() > 0)
-    return inner.explode("features").unnest("features")
-
-
-def _lists(found: pl.DataFrame, features: pl.DataFrame) -> list[pl.Series]:
+def _lists(found: pl.DataFrame, embed: pl.DataFrame, did: pl.Series) -> list[pl.Series]:
     """hashtags, mentions, links, media."""
     size = found.height
-    tags = _both(features, found, "tag", "tags")
-    people = features.filter(pl.col("did").is_not_null())
+    features = _features(found["facets"])
+    tags = _both(_some(features, "tag"), found["tags"])
+    people = _some(features, "did")
+    inner = embed["media"].struct.unnest()
+    held = {n: either(embed[n], inner[n]) for n in ("external", "images", "video", "alt")}
     return [
         nested(tags["at"], tags["tag"].alias("hashtags"), size),
         nested(people["at"], people["did"].alias("mentions"), size),
-        _links(found, features),
-        _media(found),
+        _links(_some(features, "uri"), inside(held["external"], "uri")),
+        _media(pl.DataFrame([did, *(held[n].alias(n) for n in ("images", "video", "alt"))])),
     ]
 
 
-def _both(features: pl.DataFrame, found: pl.DataFrame, name: str, column: str) -> pl.DataFrame:
+def _features(facets: pl.Series) -> pl.DataFrame:
+    """`at` (position) and `tag`, `did`, `uri` of every feature of every facet."""
+    outer = flat(facets)
+    inner = flat(outer["features"])
+    return inner.replace_column(0, outer["at"].gather(inner["at"]))
+
+
+def _some(features: pl.DataFrame, name: str) -> pl.DataFrame:
+    """`at` and the features of that name."""
+    some, missing = features["at", name], features[name].null_count()
+    if missing == features.height:
+        return some.clear()
+    return some.filter(some[name].is_not_null()) if missing else some
+
+
+def _both(inside: pl.DataFrame, column: pl.Series) -> pl.DataFrame:
     """Tags inside the text, then those beside it, none twice."""
-    inside = features.filter(pl.col(name).is_not_null()).select("at", name)
-    if found[column].null_count() == found.height:
+    if column.null_count() == len(column):
         return inside
-    beside = (
-        found.select(pl.col(column).alias(name))
-        .with_row_index("at")
-        .filter(pl.col(name).list.len() > 0)
-        .explode(name)
-        .drop_nulls()
-    )
-    both = pl.concat([inside, beside]).unique(maintain_order=True)
+    beside = pl.DataFrame([places(column), items(column).alias("tag")]).drop_nulls()
+    return _each_once(inside, beside)
+
+
+def _each_once(*parts: pl.DataFrame) -> pl.DataFrame:
+    """All of these by `at`, none twice."""
+    both = pl.concat(parts).unique(maintain_order=True)
     return both.sort("at", maintain_order=True)
 
 
-def _links(found: pl.DataFrame, features: pl.DataFrame) -> pl.Series:
+def _links(inside: pl.DataFrame, cards: pl.Series) -> pl.Series:
     """Links of the text, then the card's, none twice."""
-    inside = features.filter(pl.col("uri").is_not_null()).select("at", url="uri")
-    embed = pl.col("embed").struct
-    card = found.select(
-        url=pl.coalesce(
-            embed["external"].struct["uri"], embed["media"].struct["external"].struct["uri"]
-        )
-    ).with_row_index("at")
-    both = pl.concat([inside, card.drop_nulls()]).unique(maintain_order=True)
-    whole = both.sort("at", maintain_order=True)
-    return nested(whole["at"], links(whole["url"]), found.height)
+    whole = inside
+    if cards.null_count() < len(cards):
+        card = cards.alias("uri").to_frame().with_row_index("at").drop_nulls()
+        whole = _each_once(inside, card)
+    elif inside.height:
+        whole = _each_once(inside)
+    return nested(whole["at"], links(whole["uri"]), len(cards))
 
 
-def _media(found: pl.DataFrame) -> pl.Series:
-    """Images and videos, with their addresses on Bluesky's own network."""
-    embed = pl.col("embed").struct
-    inner = embed["media"].struct
-    parts = found.select(
-        "did",
-        images=pl.coalesce(embed["images"], inner["images"]),
-        video=pl.coalesce(embed["video"], inner["video"]),
-        alt=pl.coalesce(embed["alt"], inner["alt"]),
-    ).with_row_index("at")
-    images = (
-        parts.filter(pl.col("images").list.len() > 0)
-        .explode("images")
-        .select(
-            "at", "did", image=pl.col("images").struct["image"], alt=pl.col("images").struct["alt"]
-        )
-        .select("at", media=_medium("image", "img/feed_fullsize/plain", "@jpeg", "image"))
-    )
-    videos = parts.filter(pl.col("video").is_not_null()).select(
-        "at", media=_medium("video", "watch", "/playlist.m3u8", "video")
-    )
-    both = pl.concat([images, videos]).sort("at", maintain_order=True)
-    return nested(both["at"], both["media"], found.height)
-
-
-def _medium(kind: str, path: str, end: str, blob: str) -> pl.Expr:
-    """MEDIA of a blob: its kind by its type, since GIFs are images or videos by file."""
+def _medium(kind: str, path: str, end: str) -> list[pl.Expr]:
+    """`at` and MEDIA of a `blob`: its kind by its type, since GIFs are images or videos by file."""
     host = "https://cdn.bsky.app" if kind == "image" else "https://video.bsky.app"
-    gif = pl.col(blob).struct["mimeType"] == "image/gif"
-    return pl.struct(
-        kind=pl.when(gif).then(pl.lit("gif")).otherwise(pl.lit(kind)),
+    blob = pl.col("blob").struct
+    medium = pl.struct(
+        kind=pl.when(blob["mimeType"] == "image/gif").then(pl.lit("gif")).otherwise(pl.lit(kind)),
         url=pl.concat_str(
-            pl.lit(f"{host}/{path}/"),
-            "did",
-            pl.lit("/"),
-            pl.col(blob).struct["ref"].struct["$link"],
-            pl.lit(end),
+            pl.lit(f"{host}/{path}/"), "did", pl.lit("/"), blob["ref"].struct["$link"], pl.lit(end)
         ),
         alt=pl.when(pl.col("alt") != "").then("alt"),
-    ).cast(MEDIA)
+    )
+    return [pl.col("at"), medium.cast(MEDIA).alias("media")]
+
+
+_IMAGE: Final = _medium("image", "img/feed_fullsize/plain", "@jpeg")
+_VIDEO: Final = _medium("video", "watch", "/playlist.m3u8")
+
+
+def _media(held: pl.DataFrame) -> pl.Series:
+    """Images and videos, with their addresses on Bluesky's own network.
+
+    Args:
+        held: `did`, and `images`, `video`, `alt` of what is embedded.
+    """
+    told = flat(held["images"])
+    dids = held["did"].gather(told["at"])
+    shown = [pl.DataFrame([told["at"], dids, told["image"].alias("blob"), told["alt"]])]
+    parts = [one.select(_IMAGE) for one in shown if one.height]
+    if held["video"].null_count() < held.height:
+        some = held.with_row_index("at").filter(pl.col("video").is_not_null())
+        parts.append(some.select("at", "did", "alt", blob="video").select(_VIDEO))
+    if not parts:
+        return _NO_MEDIA.new_from_index(0, held.height)
+    both = pl.concat(parts).sort("at", maintain_order=True)
+    return nested(both["at"], both["media"], held.height)
+
+
+_NO_MEDIA: Final = pl.Series("media", [[]], pl.List(MEDIA))

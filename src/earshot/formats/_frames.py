@@ -1,5 +1,6 @@
 """From what a format found to the declared frames: what all formats do alike."""
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from earshot.formats import NO_EVENTS, NO_INTERACTIONS, NO_POSTS, Decoded
+from earshot.formats._json import picked
 from earshot.formats._times import sane
 from earshot.model.schema import COUNTERS, EVENT, INTERACTION, POST, TIME
 
@@ -61,12 +63,12 @@ def judged(found: pl.DataFrame, why: pl.Expr, classes: pl.Expr) -> pl.DataFrame:
     class_ = found.select(classes)["class"]
     lost = class_ == "quarantined"
     if not lost.any():
-        return found.hstack([class_, _NO_REASON.clear(found.height)])
+        return found.hstack([class_, _NO_REASON.new_from_index(0, found.height)])
     reason = pl.when(pl.lit(lost)).then(pl.coalesce("fault", why)).alias("reason")
     return found.hstack([class_, found.select(reason)["reason"]])
 
 
-_NO_REASON: Final = pl.Series("reason", [], pl.String)
+_NO_REASON: Final = pl.Series("reason", [None], pl.String)
 
 
 def of_class(found: pl.DataFrame, *names: str) -> pl.DataFrame:
@@ -76,7 +78,7 @@ def of_class(found: pl.DataFrame, *names: str) -> pl.DataFrame:
         chosen |= found["class"] == name
     if chosen.all():
         return found
-    return found.filter(chosen) if chosen.any() else found[:0]
+    return picked(found, chosen) if chosen.any() else found[:0]
 
 
 def nested(rows: pl.Series, values: pl.Series, height: int) -> pl.Series:
@@ -87,11 +89,19 @@ def nested(rows: pl.Series, values: pl.Series, height: int) -> pl.Series:
         values: As long as `rows`.
         height: Rows of the result.
     """
+    if not len(values):
+        return _no_lists(values.name, values.dtype).new_from_index(0, height)
     ends = np.arange(height + 1, dtype=np.uint32)
     starts = np.searchsorted(rows.to_numpy(), ends, side="left").astype(np.int64)
     offsets = pa.array(starts)
     lists = pa.LargeListArray.from_arrays(offsets, values.to_arrow())
     return pl.Series(values.name, pl.from_arrow(lists))
+
+
+@cache
+def _no_lists(name: str, inner: pl.DataType) -> pl.Series:
+    """One empty list of that type."""
+    return pl.Series(name, [[]], pl.List(inner))
 
 
 def opened(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
@@ -110,7 +120,15 @@ def flat(lists: pl.Series) -> pl.DataFrame:
 
 def items(lists: pl.Series) -> pl.Series:
     """What all the lists hold, one after the other."""
+    if lists.null_count() == len(lists):
+        return _nothing(lists.dtype)
     return lists.explode(empty_as_null=False, keep_nulls=False)
+
+
+@cache
+def _nothing(lists: pl.DataType) -> pl.Series:
+    """No item of such lists."""
+    return pl.Series("item", [], lists).explode(empty_as_null=False, keep_nulls=False)
 
 
 def texts(lists: pl.Series, field: str, name: str) -> pl.Series:
@@ -123,11 +141,23 @@ def texts(lists: pl.Series, field: str, name: str) -> pl.Series:
     return nested(at, told.alias(name), len(lists))
 
 
-def either(frame: pl.DataFrame, first: str, second: str) -> pl.Series:
+def either(first: pl.Series, second: pl.Series) -> pl.Series:
     """`first`, or `second` where it is null: as it is, where that is everywhere."""
-    if frame[first].null_count() == frame.height:
-        return frame[second]
-    return frame.select(pl.coalesce(first, second)).to_series()
+    if first.null_count() == len(first):
+        return second
+    if not first.null_count() or second.null_count() == len(second):
+        return first
+    return pl.DataFrame([first.alias("first"), second.alias("second")]).select(_EITHER).to_series()
+
+
+_EITHER: Final = pl.coalesce("first", "second")
+
+
+def inside(struct: pl.Series, *path: str) -> pl.Series:
+    """A field of a struct, or of a struct in it: taken as it is, where `Expr.struct` copies."""
+    for name in path:
+        struct = struct.struct.unnest()[name]
+    return struct
 
 
 _NOWHERE: Final = pl.Series("at", [], pl.UInt32)
@@ -139,37 +169,60 @@ def places(lists: pl.Series) -> pl.Series:
     return pl.Series("at", np.repeat(np.arange(len(lists), dtype=np.uint32), many))
 
 
-_CLAIM: Final = sane(pl.col("created_at"))
-_DERIVED: Final = {
-    "created_at": _CLAIM.cast(TIME),
-    "edited_at": sane(pl.col("edited_at")).cast(TIME),
-    "version": pl.col("version").cast(pl.Int64).fill_null(0),
-}
-_GIVEN: Final = {n: _DERIVED.get(n, pl.col(n).cast(t)).alias(n) for n, t in POST.items()}
-_ABSENT: Final = {n: pl.lit(None, t).alias(n) for n, t in POST.items()} | {
-    "version": pl.lit(0, pl.Int64).alias("version")
-}
+_NULLS: Final = {n: pl.Series(n, [None], t) for n, t in POST.items()}
+_CREATED: Final = sane(pl.col("created_at"))
+
+
+@cache
+def _reckoned(names: frozenset[str], *, shifted: bool) -> list[pl.Expr]:
+    """Columns of POST that take more than what a format found; made once for each format.
+
+    Args:
+        names: Columns that the format found.
+        shifted: Whether there is a column `shift`, by how much a replay moves the clock.
+    """
+    claim = _CREATED + pl.col("shift") if shifted else _CREATED
+    possible = claim <= pl.col("received_at") + _FUTURE
+    counted = [pl.col(n).is_not_null() for n in COUNTERS if n in names]
+    known = {
+        "created_at": _CREATED,
+        "edited_at": sane(pl.col("edited_at")),
+        "version": pl.col("version").cast(pl.Int64).fill_null(0),
+    }
+    own = {
+        "event_time": pl.when(possible).then(claim).otherwise("received_at"),
+        "counters_at": pl.when(pl.any_horizontal(counted)).then("received_at") if counted else None,
+        "version": pl.lit(0, pl.Int64),
+    }
+    exprs = {**own, **{n: e for n, e in known.items() if n in names}}
+    return [e.cast(POST[n]).alias(n) for n, e in exprs.items() if e is not None]
 
 
 def _posts(found: pl.DataFrame | None, records: pl.DataFrame, source: str) -> pl.DataFrame:
-    """POST rows, with our times and the raw reference of their records."""
+    """POST rows, with our times and the raw reference of their records.
+
+    Column by column: a `select` of all takes longer than the work itself.
+    """
     if found is None or not found.height:
         return NO_POSTS.clone()
-    whole = found.hstack(_ours(found, records, source))
+    given = {s.name: s for s in found.get_columns()}
+    given |= {s.name: s for s in _ours(found, records, source)}
     shift = _shift(records["headers"])
-    claim = _CLAIM
     if shift is not None:
-        claim = _CLAIM + pl.lit(shift.gather(found["row"]))
-    possible = claim <= pl.col("received_at") + _FUTURE
-    counted = [pl.col(c).is_not_null() for c in COUNTERS if c in found.columns]
-    own = {
-        "event_time": pl.when(possible).then(claim).otherwise("received_at").alias("event_time"),
-        "counters_at": pl.when(pl.any_horizontal(counted)).then("received_at").alias("counters_at")
-        if counted
-        else _ABSENT["counters_at"],
-    }
-    given = {n: _GIVEN[n] if n in whole.columns else _ABSENT[n] for n in POST}
-    return whole.select(pl.col("row").alias("record"), "role", *(given | own).values())
+        given["shift"] = shift.gather(given["row"]).alias("shift")
+    asked = [given[n] for n in _ASKED if n in given]
+    reckoned = _reckoned(frozenset(given), shifted=shift is not None)
+    given |= {s.name: s for s in pl.DataFrame(asked).with_columns(reckoned).get_columns()}
+    whole = [given["row"].alias("record"), given["role"]]
+    for name, kind in POST.items():
+        column = given.get(name)
+        if column is None:
+            column = _NULLS[name].new_from_index(0, found.height)
+        whole.append(column if column.dtype == kind else column.cast(kind))
+    return pl.DataFrame(whole)
+
+
+_ASKED: Final = ("created_at", "edited_at", "version", "received_at", "shift", *COUNTERS)
 
 
 def _ours(found: pl.DataFrame, records: pl.DataFrame, source: str) -> list[pl.Series]:
@@ -193,8 +246,16 @@ def _shift(headers: pl.Series) -> pl.Series | None:
     """By how much a replay moves the clock: `shift_us` of the headers, else 0; None: nowhere."""
     if not (headers != "").any():
         return None
-    written = headers.str.extract(r'"shift_us"\s*:\s*(-?\d{1,18})\b').cast(pl.Int64)
-    return written.fill_null(0).cast(pl.Duration("us"))
+    return headers.to_frame("headers").select(_SHIFTED).to_series()
+
+
+_SHIFTED: Final = (
+    pl.col("headers")
+    .str.extract(r'"shift_us"\s*:\s*(-?\d{1,18})\b')
+    .cast(pl.Int64)
+    .fill_null(0)
+    .cast(pl.Duration("us"))
+)
 
 
 def _filled(

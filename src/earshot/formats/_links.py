@@ -4,6 +4,8 @@ from typing import Final
 
 import polars as pl
 
+from earshot.model.schema import LINK
+
 _TRACKING: Final = (
     r"(?i)[?&](?:utm_[a-z_]+|fbclid|gclid|dclid|gbraid|wbraid|msclkid|mc_[ce]id|igshid|igsh"
     r"|yclid|twclid|ttclid|_hs(?:enc|mi)|mkt_tok|ref_src|ref_url|vero_id|oly_(?:anon|enc)_id"
@@ -19,9 +21,14 @@ def links(url: pl.Series, expanded: pl.Series | None = None) -> pl.Series:
         url: As written.
         expanded: As the network expands it; null where it does not.
     """
+    if not len(url):
+        return _NONE
     target = url if expanded is None else expanded.zip_with(expanded.is_not_null(), url)
     given = pl.DataFrame([url.alias("url"), target.alias("expanded"), *_parts(target)])
     return given.select(_LINK)["links"]
+
+
+_NONE: Final = pl.Series("links", [], LINK)
 
 
 def canonical(url: pl.Series) -> pl.Series:
@@ -30,7 +37,12 @@ def canonical(url: pl.Series) -> pl.Series:
 
 
 _PAGE: Final = pl.col("page")
-_START: Final = _PAGE.str.extract(r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?]*|[^/?]*)")
+_WITHOUT_FRAGMENT: Final = _PAGE.str.replace(r"(?s)#.*$", "").str.strip_chars()
+_START: Final = _PAGE.str.extract(r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?]*|[^/?]*)").alias("start")
+_SPLIT: Final = [
+    pl.col("start").str.to_lowercase(),
+    _PAGE.str.strip_prefix(pl.col("start")).alias("rest"),
+]
 _PLAIN: Final = (pl.col("start") + pl.col("rest")).str.strip_chars_end()
 _HOST: Final = pl.col("start").str.extract(
     r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^@]*@)?(?:www\.)?([^:]+)"
@@ -44,10 +56,8 @@ _LINK: Final = pl.struct(
 
 def _parts(url: pl.Series) -> tuple[pl.Series, pl.Series]:
     """`start`: scheme with host, in lower case; `rest`: what follows, made comparable."""
-    page = url.alias("page").to_frame().select(_PAGE.str.replace(r"(?s)#.*$", "").str.strip_chars())
-    parts = page.with_columns(start=_START).select(
-        pl.col("start").str.to_lowercase(), rest=_PAGE.str.strip_prefix(pl.col("start"))
-    )
+    page = url.alias("page").to_frame().select(_WITHOUT_FRAGMENT)
+    parts = page.with_columns(_START).select(_SPLIT)
     rest = parts["rest"]
     asked = rest.str.contains("?", literal=True).arg_true()
     if len(asked):

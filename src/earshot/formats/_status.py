@@ -4,12 +4,12 @@ from typing import Final
 
 import polars as pl
 
-from earshot.formats._frames import flat, nested, opened
-from earshot.formats._json import Fields
+from earshot.formats._frames import either, flat, inside, items, nested, opened, places, texts
+from earshot.formats._json import Fields, picked
 from earshot.formats._links import links
 from earshot.formats._text import language, nonempty, plain, unescape
 from earshot.formats._times import iso
-from earshot.model.schema import MEDIA
+from earshot.model.schema import LINK, MEDIA
 
 _S: Final = pl.String
 
@@ -66,49 +66,64 @@ def posts(statuses: pl.DataFrame) -> pl.DataFrame:
     whole = opened(_with_embedded(statuses), "account", "application", "card")
     created, edited = iso(whole["created_at"]), iso(whole["edited_at"])
     times = whole.with_columns(created_at=created, edited_at=edited)
-    return times.select("row", "role", *_plain(), *_author(), *_lists(times))
+    return times.select("row", "role", *_COLUMNS, *_lists(times))
+
+
+_ROLE: Final = (
+    pl.when(pl.col("class") == "updates")
+    .then(pl.lit("update"))
+    .otherwise(pl.lit("create"))
+    .alias("role")
+)
 
 
 def _with_embedded(statuses: pl.DataFrame) -> pl.DataFrame:
     """All statuses as equal rows: `row`, `role`, `repost_of`, `quote_of`, STATUS."""
     boosted = _inside(statuses, "reblog")
-    edit = pl.col("class") == "updates"
-    role = pl.when(edit).then(pl.lit("update")).otherwise(pl.lit("create"))
-    own = statuses.with_columns(role=role, repost_of=statuses["reblog"].struct.unnest()["id"])
-    parts = [_row(own), _row(boosted)]
-    for part in (own, boosted):
-        if part.height:
-            quote = part.select("row", "quote").filter(pl.col("quote").is_not_null())
-            parts.append(_row(_inside(quote.unnest("quote"), "quoted_status")))
-    return pl.concat([part for part in parts if part.height])
+    original = inside(statuses["reblog"], "id").alias("repost_of")
+    own = statuses.with_columns(_ROLE, original)
+    parts = [own, *([boosted] if boosted.height else [])]
+    quotes = [part.select("row", "quote") for part in parts if _says(part, "quote")]
+    quoted = [
+        _inside(picked(q, q["quote"].is_not_null()).unnest("quote"), "quoted_status")
+        for q in quotes
+    ]
+    return pl.concat([_row(part) for part in (*parts, *quoted) if part.height])
+
+
+def _says(frame: pl.DataFrame, column: str) -> bool:
+    """Whether any row has a value in that column."""
+    return frame[column].null_count() < frame.height
 
 
 def _inside(statuses: pl.DataFrame, column: str) -> pl.DataFrame:
     """The statuses that a column holds, as embedded ones; not those that few may see."""
-    some = statuses.select("row", column).filter(pl.col(column).is_not_null()).unnest(column)
-    shown = pl.col("visibility").is_in(["public", "unlisted"])
-    whole = pl.all_horizontal(pl.col(n).is_not_null() for n in ("id", "content", "account"))
-    return some.filter(shown & whole).with_columns(
-        role=pl.lit("embedded"), repost_of=pl.lit(None, pl.String)
-    )
+    held = statuses.select("row", column)
+    if not _says(held, column):
+        return _NOBODY
+    some = picked(held, held[column].is_not_null()).unnest(column)
+    return picked(some, some.select(_SHOWN).to_series()).with_columns(_EMBEDDED)
+
+
+_NOBODY: Final = pl.DataFrame()
+_SHOWN: Final = pl.col("visibility").is_in(["public", "unlisted"]) & pl.all_horizontal(
+    pl.col(n).is_not_null() for n in ("id", "content", "account")
+)
+_EMBEDDED: Final = [pl.lit("embedded").alias("role"), pl.lit(None, pl.String).alias("repost_of")]
 
 
 def _row(statuses: pl.DataFrame) -> pl.DataFrame:
     """`row`, `role`, `repost_of`, `quote_of`, STATUS; a boost quotes nothing itself."""
-    quote = pl.lit(None, pl.String)
-    if "quote" in statuses.columns:
-        said = statuses["quote"].struct.unnest()
-        status = said["quoted_status"].struct.unnest()["id"].alias("inside")
-        ids = said.select("quoted_status_id").with_columns(status)
-        statuses = pl.concat([statuses, ids], how="horizontal")
-        quote = pl.coalesce("quoted_status_id", "inside")
-    return statuses.select(
-        "row",
-        "role",
-        "repost_of",
-        *STATUS,
-        quote_of=pl.when(pl.col("repost_of").is_null()).then(quote),
-    )
+    if "quote" not in statuses.columns or not _says(statuses, "quote"):
+        return statuses.select(_KEPT).with_columns(_NO_QUOTE)
+    said = statuses["quote"].struct.unnest()
+    quote = either(said["quoted_status_id"], inside(said["quoted_status"], "id"))
+    return statuses.select(_KEPT).hstack([quote.alias("quote_of")]).with_columns(_QUOTE_OF)
+
+
+_KEPT: Final = ["row", "role", "repost_of", *STATUS]
+_NO_QUOTE: Final = pl.lit(None, pl.String).alias("quote_of")
+_QUOTE_OF: Final = pl.when(pl.col("repost_of").is_null()).then("quote_of").alias("quote_of")
 
 
 def _plain() -> list[pl.Expr]:
@@ -164,51 +179,69 @@ def _author() -> list[pl.Expr]:
     ]
 
 
+_COLUMNS: Final = [*_plain(), *_author()]
+"""Made once: to make them takes longer than to ask them of a small batch."""
+
+
 def _lists(statuses: pl.DataFrame) -> list[pl.Series]:
     """hashtags, mentions, the handle answered, links, media."""
-    size = statuses.height
-    tags = flat(statuses["tags"]).select("at", hashtags="name").drop_nulls()
-    people = flat(statuses["mentions"]).select("at", mentions="acct").drop_nulls()
     return [
-        nested(tags["at"], tags["hashtags"], size),
-        nested(people["at"], people["mentions"], size),
+        texts(statuses["tags"], "name", "hashtags"),
+        texts(statuses["mentions"], "acct", "mentions"),
         _answered(statuses),
-        _links(statuses),
-        _media(statuses),
+        _links(statuses["content"], statuses["card.url"]),
+        _media(statuses["media_attachments"]),
     ]
 
 
 def _answered(statuses: pl.DataFrame) -> pl.Series:
     """The handle of who is answered: the mention with that account's id."""
+    handles = _NO_HANDLE.new_from_index(0, statuses.height)
+    if not _says(statuses, "in_reply_to_account_id"):
+        return handles
     wanted = statuses.select(id="in_reply_to_account_id").with_row_index("at").drop_nulls()
     named = flat(statuses["mentions"]).join(wanted, on=["at", "id"], how="semi").unique("at")
-    handles = pl.repeat(None, statuses.height, dtype=pl.String, eager=True)
-    return handles.scatter(named["at"], named["acct"]).alias("reply_to_handle")
+    return handles.scatter(named["at"], named["acct"])
 
 
-def _links(statuses: pl.DataFrame) -> pl.Series:
+_NO_HANDLE: Final = pl.Series("reply_to_handle", [None], pl.String)
+
+
+def _links(content: pl.Series, card: pl.Series) -> pl.Series:
     """Addresses of the text that are neither people nor tags, then the card's, none twice."""
-    anchors = (
-        statuses.select(url=pl.col("content").str.extract_all(r"<a\b[^>]*>"))
-        .with_row_index("at")
-        .explode("url")
-        .filter(~pl.col("url").str.contains(r"class=.[^\"']*\b(?:mention|hashtag)\b"))
-        .with_columns(unescape(pl.col("url").str.extract(r"""\bhref=["']([^"']+)""")))
-    )
-    card = statuses.select(url="card.url").with_row_index("at")
-    both = pl.concat([anchors, card]).drop_nulls().unique(maintain_order=True)
-    whole = both.sort("at", maintain_order=True)
-    return nested(whole["at"], links(whole["url"]), statuses.height)
+    tags = content.str.extract_all(r"<a\b[^>]*>")
+    anchors = pl.DataFrame([places(tags), items(tags).alias("url")]).filter(_OUTWARD)
+    both = anchors.with_columns(_ADDRESS)
+    if card.null_count() < len(card):
+        both = pl.concat([both, card.alias("url").to_frame().with_row_index("at")])
+    if not both.height:
+        return _NO_LINKS.new_from_index(0, len(content))
+    whole = both.drop_nulls().unique(maintain_order=True).sort("at", maintain_order=True)
+    return nested(whole["at"], links(whole["url"]), len(content))
 
 
-def _media(statuses: pl.DataFrame) -> pl.Series:
+_NO_LINKS: Final = pl.Series("links", [[]], pl.List(LINK))
+_OUTWARD: Final = ~pl.col("url").str.contains(r"class=.[^\"']*\b(?:mention|hashtag)\b")
+_ADDRESS: Final = unescape(pl.col("url").str.extract(r"""\bhref=["']([^"']+)"""))
+
+
+def _media(attachments: pl.Series) -> pl.Series:
     """Attachments, with what they show in words."""
-    media = flat(statuses["media_attachments"]).select(
-        "at",
-        media=pl.struct(
-            kind=pl.col("type").replace_strict(_MEDIA_KINDS, default="other"),
-            url="url",
-            alt=nonempty(pl.col("description")),
-        ).cast(MEDIA),
+    held = flat(attachments)
+    if not held.height:
+        return _NO_MEDIA.new_from_index(0, len(attachments))
+    media = held.select(_MEDIUM)
+    return nested(media["at"], media["media"], len(attachments))
+
+
+_NO_MEDIA: Final = pl.Series("media", [[]], pl.List(MEDIA))
+_MEDIUM: Final = [
+    pl.col("at"),
+    pl.struct(
+        kind=pl.col("type").replace_strict(_MEDIA_KINDS, default="other"),
+        url="url",
+        alt=nonempty(pl.col("description")),
     )
-    return nested(media["at"], media["media"], statuses.height)
+    .cast(MEDIA)
+    .alias("media"),
+]

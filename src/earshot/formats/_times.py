@@ -47,8 +47,10 @@ def iso(text: pl.Series) -> pl.Series:
     usual = text.str.to_datetime(
         "%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", time_zone="UTC", strict=False
     )
+    if usual.null_count() == text.null_count():
+        return usual
     odd = (usual.is_null() & text.is_not_null()).arg_true()
-    return usual if not len(odd) else usual.scatter(odd, _odd(text.gather(odd)))
+    return usual.scatter(odd, _odd(text.gather(odd)))
 
 
 def _odd(text: pl.Series) -> pl.Series:

@@ -1,11 +1,12 @@
 """Tweets of X API v1.1 in columns of POST, each with the originals it embeds."""
 
+from functools import cache
 from typing import Final
 
 import polars as pl
 
 from earshot.formats._frames import either, flat, nested, opened, texts
-from earshot.formats._json import Fields
+from earshot.formats._json import Fields, picked
 from earshot.formats._links import links
 from earshot.formats._text import anchor, country, language, latitude, longitude, nonempty, unescape
 from earshot.formats._times import millis, tweet_time
@@ -82,8 +83,7 @@ def posts(tweets: pl.DataFrame) -> pl.DataFrame:
     """
     if not tweets.height:
         return tweets
-    everything = _with_embedded(tweets)
-    whole = opened(everything, "user", "place", "coordinates", "extended_tweet")
+    whole = opened(_with_embedded(tweets), "user", "place", "coordinates", "extended_tweet")
     deeper = opened(
         whole,
         "entities",
@@ -91,17 +91,21 @@ def posts(tweets: pl.DataFrame) -> pl.DataFrame:
         "extended_tweet.entities",
         "extended_tweet.extended_entities",
     )
-    full = deeper.with_columns(
-        text=unescape(pl.coalesce("extended_tweet.full_text", "full_text", "text")),
-        media=pl.coalesce(
-            "extended_tweet.extended_entities.media",
-            "extended_entities.media",
-            "extended_tweet.entities.media",
-            "entities.media",
-        ),
-        id=pl.coalesce("id_str", "id"),
-    )
-    return full.select("row", "role", "id", "text", *_plain(), *_author(), *_lists(full))
+    full = deeper.with_columns(_WHOLE)
+    return full.select("row", "role", "id", "text", *_COLUMNS, *_lists(full))
+
+
+_WHOLE: Final = [
+    unescape(pl.coalesce("extended_tweet.full_text", "full_text", "text")).alias("text"),
+    pl.coalesce(
+        "extended_tweet.extended_entities.media",
+        "extended_entities.media",
+        "extended_tweet.entities.media",
+        "entities.media",
+    ).alias("media"),
+    pl.coalesce("id_str", "id").alias("id"),
+]
+"""What stands in one of several places, by how long a tweet is."""
 
 
 def _with_embedded(tweets: pl.DataFrame) -> pl.DataFrame:
@@ -111,15 +115,15 @@ def _with_embedded(tweets: pl.DataFrame) -> pl.DataFrame:
     it) is one row.
     """
     reposts = _inside(tweets, "retweeted_status")
-    quoted = pl.concat(
-        [_inside(part, "quoted_status")["row", *TWEET] for part in (tweets, reposts) if part.height]
-    ).unique(["row", "id_str", "id"], keep="first", maintain_order=True)
-    parts = [
-        _row(tweets, "create", _id_inside(tweets, "retweeted_status")),
-        _row(reposts, "embedded"),
-        _row(quoted, "embedded"),
-    ]
-    return pl.concat([_with_text(part) for part in parts if part.height])
+    quoted = [_inside(part, "quoted_status") for part in (tweets, reposts)]
+    parts = [_row(tweets, "create", _id_inside(tweets, "retweeted_status"))]
+    if reposts.height:
+        parts.append(_row(reposts, "embedded"))
+    if any(part.height for part in quoted):
+        whole = pl.concat([part["row", *TWEET] for part in quoted if part.height])
+        once = whole.unique(["row", "id_str", "id"], keep="first", maintain_order=True)
+        parts.append(_row(once, "embedded"))
+    return pl.concat([_with_text(part) for part in parts])
 
 
 def _with_text(tweets: pl.DataFrame) -> pl.DataFrame:
@@ -127,7 +131,7 @@ def _with_text(tweets: pl.DataFrame) -> pl.DataFrame:
     if not tweets["text"].null_count():
         return tweets
     sound = tweets.select(pl.coalesce("text", "full_text").is_not_null()).to_series()
-    return tweets if sound.all() else tweets.filter(sound)
+    return picked(tweets, sound)
 
 
 _ID: Final = pl.coalesce("id_str", "id")
@@ -136,35 +140,47 @@ _ID: Final = pl.coalesce("id_str", "id")
 def _inside(tweets: pl.DataFrame, column: str) -> pl.DataFrame:
     """`row` and the fields of the originals that a column holds."""
     some = tweets["row", column]
-    if some[column].null_count():
-        some = some.filter(pl.col(column).is_not_null())
+    if some[column].null_count() == some.height:
+        some = some.clear()
+    elif some[column].null_count():
+        some = picked(some, some[column].is_not_null())
     inner = some[column].struct.unnest().insert_column(0, some["row"])
-    return inner if not inner["id_str"].null_count() else inner.filter(_ID.is_not_null())
+    return picked(inner, inner.select(_ID.is_not_null()).to_series())
 
 
 def _id_inside(tweets: pl.DataFrame, column: str) -> pl.Series:
     """The id of the original that a column holds, else null."""
-    return either(tweets[column].struct.unnest(), "id_str", "id")
+    if tweets[column].null_count() == tweets.height:
+        return _NO_TEXT.new_from_index(0, tweets.height)
+    held = tweets[column].struct.unnest()
+    return either(held["id_str"], held["id"])
 
 
 def _row(tweets: pl.DataFrame, role: str, repost_of: pl.Series | None = None) -> pl.DataFrame:
     """`row`, TWEET, `role`, `repost_of`, `quote_of`; a repost quotes nothing itself."""
-    nothing = _NO_TEXT.clear(tweets.height)
+    nothing = _NO_TEXT.new_from_index(0, tweets.height)
     quotes = "quoted_status" in tweets.columns
     inside = _id_inside(tweets, "quoted_status") if quotes else nothing
     known = [tweets["quoted_status_id_str"], nothing if repost_of is None else repost_of, inside]
     names = ("quoted", "repost_of", "inside")
     ids = pl.DataFrame([s.alias(n) for n, s in zip(names, known, strict=True)])
-    return tweets["row", *TWEET].hstack(
-        ids.select(
-            "repost_of",
-            role=pl.repeat(role, pl.len()),
-            quote_of=pl.when(pl.col("repost_of").is_null()).then(pl.coalesce("quoted", "inside")),
-        )
-    )
+    told = ids.select(_QUOTING).hstack([_one(role).new_from_index(0, tweets.height)])
+    return tweets["row", *TWEET].hstack(told)
 
 
-_NO_TEXT: Final = pl.Series("nothing", [], pl.String)
+_QUOTING: Final = [
+    pl.col("repost_of"),
+    pl.when(pl.col("repost_of").is_null()).then(pl.coalesce("quoted", "inside")).alias("quote_of"),
+]
+
+
+@cache
+def _one(role: str) -> pl.Series:
+    """A role, as a column of one row."""
+    return pl.Series("role", [role])
+
+
+_NO_TEXT: Final = pl.Series("nothing", [None], pl.String)
 
 
 def _plain() -> list[pl.Expr]:
@@ -234,10 +250,16 @@ def _author() -> list[pl.Expr]:
     ]
 
 
+_COLUMNS: Final = [*_plain(), *_author()]
+"""Made once: to make them takes longer than to ask them of a small batch."""
+
+
 def _lists(tweets: pl.DataFrame) -> list[pl.Series]:
     """hashtags, cashtags, mentions, links, media."""
     size = tweets.height
-    urls = flat(_entities(tweets, "urls")).filter(pl.col("url").is_not_null())
+    urls = flat(_entities(tweets, "urls"))
+    if urls["url"].null_count():
+        urls = urls.filter(urls["url"].is_not_null())
     return [
         texts(_entities(tweets, "hashtags"), "text", "hashtags"),
         texts(_entities(tweets, "symbols"), "text", "cashtags"),
@@ -249,17 +271,22 @@ def _lists(tweets: pl.DataFrame) -> list[pl.Series]:
 
 def _entities(tweets: pl.DataFrame, name: str) -> pl.Series:
     """One of the entities: those of the whole text, where the text beside them is cut off."""
-    return either(tweets, f"extended_tweet.entities.{name}", f"entities.{name}")
+    return either(tweets[f"extended_tweet.entities.{name}"], tweets[f"entities.{name}"])
 
 
 def _media(tweets: pl.DataFrame) -> pl.Series:
     """Pictures, videos and GIFs, with what they show in words."""
-    media = flat(tweets["media"]).select(
-        "at",
-        media=pl.struct(
-            kind=pl.col("type").replace_strict(_KINDS, default="other"),
-            url="media_url_https",
-            alt=nonempty(pl.col("ext_alt_text")),
-        ).cast(MEDIA),
-    )
+    media = flat(tweets["media"]).select(_MEDIUM)
     return nested(media["at"], media["media"], tweets.height)
+
+
+_MEDIUM: Final = [
+    pl.col("at"),
+    pl.struct(
+        kind=pl.col("type").replace_strict(_KINDS, default="other"),
+        url="media_url_https",
+        alt=nonempty(pl.col("ext_alt_text")),
+    )
+    .cast(MEDIA)
+    .alias("media"),
+]

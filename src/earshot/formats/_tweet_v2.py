@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from earshot.formats._frames import either, flat, nested, opened, texts
+from earshot.formats._frames import either, flat, inside, items, nested, opened, places, texts
 from earshot.formats._json import Fields
 from earshot.formats._links import links
 from earshot.formats._text import country, language, latitude, longitude, nonempty, unescape
@@ -93,6 +93,12 @@ INCLUDES: Final = pl.Struct(
 """What comes along with a tweet."""
 
 _KINDS: Final = {"photo": "image", "video": "video", "animated_gif": "gif"}
+_ROLE: Final = (
+    pl.when(pl.col("class") == "updates")
+    .then(pl.lit("update"))
+    .otherwise(pl.lit("create"))
+    .alias("role")
+)
 _KEPT: Final = ("row", "role", *CORE)
 
 
@@ -117,8 +123,8 @@ def posts(found: pl.DataFrame) -> pl.DataFrame:
         _by_row(found, included["places"]),
     )
     media = _media(placed, _by_row(found, included["media"]))
-    times = placed.with_columns(created=iso(placed["created_at"]))
-    return times.select("row", "role", *_plain(), *_author(), *_lists(placed), media)
+    times = placed.hstack([iso(placed["created_at"]).alias("created")])
+    return times.select("row", "role", *_COLUMNS, *_lists(placed), media)
 
 
 def _by_row(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
@@ -129,13 +135,12 @@ def _by_row(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
 
 def _with_embedded(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
     """All tweets as equal rows: `row`, `role`, CORE; embedded those within two references."""
-    edit = pl.col("class") == "updates"
-    role = pl.when(edit).then(pl.lit("update")).otherwise(pl.lit("create"))
-    own = found.with_columns(role=role).select(_KEPT)
+    own = found.with_columns(_ROLE).select(_KEPT)
     brought = [m for m in (found["inside"], lists) if m.null_count() < len(m)]
-    if not brought:
+    parts = [_by_row(found, members)["row", *CORE] for members in brought]
+    if not any(part.height for part in parts):
         return own
-    whole = pl.concat([_by_row(found, members)["row", *CORE] for members in brought])
+    whole = pl.concat(parts)
     known = (
         whole.filter(pl.col("id").is_not_null() & pl.col("text").is_not_null())
         .unique(["row", "id"], keep="first", maintain_order=True)
@@ -155,31 +160,47 @@ def _references(tweets: pl.DataFrame) -> pl.DataFrame:
 
 def _edits(tweets: pl.DataFrame) -> pl.DataFrame:
     """Add `key`, `newest`, `version` and, by the keys, `reply_to`, `quote_of`, `repost_of`."""
-    history = pl.col("edit_history_tweet_ids")
-    ends = tweets.with_columns(
-        key=pl.coalesce(history.list.first(), "id"), newest=pl.coalesce(history.list.last(), "id")
-    ).with_row_index("at")
-    places = (
-        ends.select("at", "id", history.alias("one"))
-        .filter(pl.col("one").list.len() > 1)
+    ends = tweets.with_columns(_ENDS).with_row_index("at")
+    refs = _references(tweets)
+    if (ends["edits"] > 1).any():
+        ends = ends.join(_versions(ends), on="at", how="left", maintain_order="left")
+    else:
+        ends = ends.with_columns(_NO_VERSION)
+    if not refs.height:
+        return ends.with_columns(_NO_TARGETS).drop("at")
+    keys = ends.select("row", "id", "key").unique(["row", "id"], keep="first")
+    refs = refs.join(keys, on=["row", "id"], how="left", maintain_order="left")
+    targets = []
+    for kind, name in _TARGETS.items():
+        some = refs.filter(refs["type"] == kind).unique("at", keep="first")
+        ids = _NO_TEXT.new_from_index(0, ends.height)
+        targets.append(ids.scatter(some["at"], either(some["key"], some["id"])).alias(name))
+    return ends.hstack(targets).drop("at")
+
+
+_HISTORY: Final = pl.col("edit_history_tweet_ids")
+_ENDS: Final = [
+    pl.coalesce(_HISTORY.list.first(), "id").alias("key"),
+    pl.coalesce(_HISTORY.list.last(), "id").alias("newest"),
+    _HISTORY.list.len().alias("edits"),
+]
+_TARGETS: Final = {"replied_to": "reply_to", "quoted": "quote_of", "retweeted": "repost_of"}
+_NO_TEXT: Final = pl.Series("id", [None], pl.String)
+_NO_VERSION: Final = pl.lit(None, pl.Int64).alias("version")
+_NO_TARGETS: Final = [pl.lit(None, pl.String).alias(name) for name in _TARGETS.values()]
+
+
+def _versions(ends: pl.DataFrame) -> pl.DataFrame:
+    """`at` and the place in its history of each tweet that was edited."""
+    return (
+        ends.filter(pl.col("edits") > 1)
+        .select("at", "id", _HISTORY.alias("one"))
         .explode("one")
         .with_columns(version=pl.int_range(pl.len()).over("at"))
         .filter(pl.col("one") == pl.col("id"))
         .unique("at")
         .select("at", pl.col("version").cast(pl.Int64))
     )
-    numbered = ends.join(places, on="at", how="left", maintain_order="left")
-    keys = ends.select("row", "id", "key").unique(["row", "id"], keep="first")
-    refs = _references(tweets).join(keys, on=["row", "id"], how="left", maintain_order="left")
-    for kind, name in (
-        ("replied_to", "reply_to"),
-        ("quoted", "quote_of"),
-        ("retweeted", "repost_of"),
-    ):
-        some = refs.filter(pl.col("type") == kind).unique("at", keep="first")
-        target = some.select("at", pl.coalesce("key", "id").alias(name))
-        numbered = numbered.join(target, on="at", how="left", maintain_order="left")
-    return numbered.drop("at")
 
 
 def _with_authors(tweets: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
@@ -192,39 +213,46 @@ def _with_authors(tweets: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
         how="left",
         maintain_order="left",
     )
-    fields = [n for n in _USER if n != "id"]
-    answered = people.select("row", in_reply_to_user_id="id", reply_to_handle="username")
-    whole = joined.with_columns(
-        *(
-            pl.coalesce(f"author.{n}", n).alias(f"author.{n}")
-            for n in fields
-            if n != "public_metrics"
-        ),
-        author_id=pl.coalesce("author_id", "author.id"),
+    followers = either(
+        *(inside(joined[n], "followers_count") for n in ("author.public_metrics", _OTHER_METRICS))
     )
-    followers = whole.select(
-        pl.coalesce(
-            *(
-                whole[n].struct.unnest()["followers_count"]
-                for n in ("author.public_metrics", "public_metrics_right")
-            )
-        )
-    ).to_series()
     return (
-        whole.with_columns(followers.alias("author.followers"))
-        .drop(n for n in fields if n != "public_metrics")
-        .join(answered, on=["row", "in_reply_to_user_id"], how="left", maintain_order="left")
+        joined.with_columns(_WHO)
+        .drop(_USED)
+        .hstack([followers.alias("author.followers"), _answered(tweets, people)])
     )
 
 
-def _with_places(tweets: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+_OTHER_METRICS: Final = "public_metrics_right"
+_USED: Final = [n for n in _USER if n not in {"id", "public_metrics"}]
+_WHO: Final = [
+    *(pl.coalesce(f"author.{n}", n).alias(f"author.{n}") for n in _USED),
+    pl.coalesce("author_id", "author.id").alias("author_id"),
+]
+
+
+def _answered(tweets: pl.DataFrame, people: pl.DataFrame) -> pl.Series:
+    """The handle of who is answered, where they came along."""
+    name = "in_reply_to_user_id"
+    if tweets[name].null_count() == tweets.height:
+        return _NO_TEXT.new_from_index(0, tweets.height).alias("reply_to_handle")
+    known = people.select("row", pl.col("id").alias(name), reply_to_handle="username")
+    asked = tweets.select("row", name)
+    found = asked.join(known, on=["row", name], how="left", maintain_order="left")
+    return found["reply_to_handle"]
+
+
+def _with_places(tweets: pl.DataFrame, along: pl.DataFrame) -> pl.DataFrame:
     """Fill `geo.full_name` and `geo.country_code` from the places that came along."""
-    known = places.unique(["row", "id"], keep="first").rename({"id": "geo.place_id"})
+    if not along.height:
+        return tweets
+    known = along.unique(["row", "id"], keep="first").rename({"id": "geo.place_id"})
     joined = tweets.join(known, on=["row", "geo.place_id"], how="left", maintain_order="left")
-    names = ("full_name", "country_code")
-    return joined.with_columns(*(pl.coalesce(f"geo.{n}", n).alias(f"geo.{n}") for n in names)).drop(
-        names
-    )
+    return joined.with_columns(_PLACED).drop(_PLACE_NAMES)
+
+
+_PLACE_NAMES: Final = ("full_name", "country_code")
+_PLACED: Final = [pl.coalesce(f"geo.{n}", n).alias(f"geo.{n}") for n in _PLACE_NAMES]
 
 
 def _plain() -> list[pl.Expr]:
@@ -302,12 +330,16 @@ def _author() -> list[pl.Expr]:
     ]
 
 
+_COLUMNS: Final = [*_plain(), *_author()]
+"""Made once: to make them takes longer than to ask them of a small batch."""
+
+
 def _lists(tweets: pl.DataFrame) -> list[pl.Series]:
     """hashtags, cashtags, mentions, links."""
-    urls = flat(_entities(tweets, "urls")).filter(
-        pl.col("url").is_not_null() & pl.col("media_key").is_null()
-    )
-    target = urls.select(pl.coalesce("unwound_url", "expanded_url")).to_series()
+    urls = flat(_entities(tweets, "urls"))
+    if urls.height:
+        urls = urls.filter(_LINK)
+    target = either(urls["unwound_url"], urls["expanded_url"])
     return [
         texts(_entities(tweets, "hashtags"), "tag", "hashtags"),
         texts(_entities(tweets, "cashtags"), "tag", "cashtags"),
@@ -316,36 +348,48 @@ def _lists(tweets: pl.DataFrame) -> list[pl.Series]:
     ]
 
 
+_LINK: Final = pl.col("url").is_not_null() & pl.col("media_key").is_null()
+
+
 def _entities(tweets: pl.DataFrame, name: str) -> pl.Series:
     """One of the entities: those of the whole text, where that is longer than a tweet."""
-    return either(tweets, f"note_tweet.entities.{name}", f"entities.{name}")
+    return either(tweets[f"note_tweet.entities.{name}"], tweets[f"entities.{name}"])
 
 
 def _media(tweets: pl.DataFrame, media: pl.DataFrame) -> pl.Series:
     """Pictures, videos and GIFs: of twarc's lines, and those that came along."""
-    inside = flat(tweets["attachments.media"]).select("at", *_MEDIUM)
-    keys = (
-        tweets.select("row", media_key="attachments.media_keys")
-        .with_row_index("at")
-        .filter(pl.col("media_key").list.len() > 0)
-        .explode("media_key")
+    nowhere = tweets["attachments.media"].null_count() == tweets.height
+    if nowhere and tweets["attachments.media_keys"].null_count() == tweets.height:
+        return _NO_MEDIA.new_from_index(0, tweets.height)
+    own = flat(tweets["attachments.media"]).select("at", *_MEDIUM)
+    listed = tweets["attachments.media_keys"]
+    keys = pl.DataFrame([places(listed), items(listed).alias("media_key")])
+    along = (
+        keys.with_columns(tweets["row"].gather(keys["at"]))
+        .join(
+            media.unique(["row", "media_key"], keep="first"),
+            on=["row", "media_key"],
+            maintain_order="left",
+        )
+        .select("at", *_MEDIUM)
     )
-    along = keys.join(
-        media.unique(["row", "media_key"], keep="first"),
-        on=["row", "media_key"],
-        maintain_order="left",
-    ).select("at", *_MEDIUM)
     whole = (
-        pl.concat([inside, along])
+        pl.concat([own, along])
         .unique(["at", "media_key"], keep="first", maintain_order=True)
         .sort("at", maintain_order=True)
     )
-    shown = whole.select(
-        "at",
-        media=pl.struct(
-            kind=pl.col("type").replace_strict(_KINDS, default="other"),
-            url=pl.coalesce("url", "preview_image_url"),
-            alt=nonempty(pl.col("alt_text")),
-        ).cast(MEDIA),
-    )
+    shown = whole.select(_SHOWN)
     return nested(shown["at"], shown["media"], tweets.height)
+
+
+_NO_MEDIA: Final = pl.Series("media", [[]], pl.List(MEDIA))
+_SHOWN: Final = [
+    pl.col("at"),
+    pl.struct(
+        kind=pl.col("type").replace_strict(_KINDS, default="other"),
+        url=pl.coalesce("url", "preview_image_url"),
+        alt=nonempty(pl.col("alt_text")),
+    )
+    .cast(MEDIA)
+    .alias("media"),
+]

@@ -17,7 +17,7 @@ import polars as pl
 
 from earshot.formats import Decoded, _cut
 from earshot.formats._bluesky import RECORD, posts
-from earshot.formats._frames import decoded, first_of, judged, of_class
+from earshot.formats._frames import decoded, first_of, inside, judged, of_class
 from earshot.formats._json import Fields, Reader, Unwrap
 from earshot.formats._tid import rev
 from earshot.formats._times import iso, micros
@@ -63,88 +63,113 @@ def split(data: bytes) -> Iterator[bytes]:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    found = judged(_read(records["raw"]), _WHY, _CLASSES)
-    bare = found[[name for name in found.columns if name != "post"]]
+    seen, written = _read(records["raw"])
+    found = judged(seen, _WHY, _CLASSES)
+    commits = of_class(found, "create", "updates")
     return decoded(
         records,
         SOURCE,
         found,
-        posts=posts(of_class(found, "create", "updates")),
-        events=_events(bare, records["raw"]),
-        interactions=_interactions(of_class(bare, "interactions"), records["raw"]),
+        posts=posts(commits, _of_rows(written, commits["row"])),
+        events=_events(found, records["raw"]),
+        interactions=_interactions(of_class(found, "interactions"), records["raw"]),
     )
 
 
-def _read(raw: pl.Series) -> pl.DataFrame:
-    """Events, one row each: `did kind at rev operation collection rkey`, and `post`, the record.
+def _read(raw: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Events, one row each, and the records of posts.
 
     How a record is read is first guessed by its bytes, and put right where the guess was wrong: a
     guess can cost time, but change nothing. Records of other collections than posts may have
     anything in fields that are named alike, so those are not read.
+
+    Returns:
+        `row fault did kind rev operation collection rkey at text`; `row` and `record` (RECORD), of
+        some rows, of every post among them.
     """
     likely = raw.bin.contains(_POST.encode())
     second = raw.bin.head(120).bin.contains(b"$type")
-    found = _guessed(raw, likely, second)
+    found, written = _guessed(raw, likely, second)
     wrong = (found["collection"] == _POST).fill_null(value=False) & ~likely
+    if not found["kind"].null_count() and not wrong.any():
+        return found, written
     other = found["kind"].is_null() & found["fault"].is_null()
     if not (wrong | other).any():
-        return found
+        return found, written
     return _guessed(raw, likely | wrong, second ^ other)
 
 
-def _guessed(raw: pl.Series, likely: pl.Series, second: pl.Series) -> pl.DataFrame:
+def _guessed(
+    raw: pl.Series, likely: pl.Series, second: pl.Series
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read all: as posts where it is likely that they are, as v2 where that is `second`."""
     rows = pl.int_range(0, len(raw), eager=True, dtype=pl.UInt32)
     parts: list[pl.DataFrame] = []
+    written: list[pl.DataFrame] = []
     for v2 in (False, True):
         for post in (True, False):
             where = (second if v2 else ~second) & (likely if post else ~likely)
             if where.any() or not (v2 or parts):  # one part at least, for the columns
+                own = rows.filter(where).alias("row")
                 part = (_read_v2 if v2 else _read_v1)(raw.filter(where), post=post)
-                parts.append(part.replace_column(0, rows.filter(where).alias("row")))
-    return parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal").sort("row")
+                part.replace_column(0, own)
+                if post:
+                    written.append(pl.DataFrame([own, part.drop_in_place("record")]))
+                parts.append(part)
+    whole = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal").sort("row")
+    return whole, written[0] if len(written) == 1 else pl.concat(written or [_NONE]).sort("row")
+
+
+def _of_rows(written: pl.DataFrame, rows: pl.Series) -> pl.Series:
+    """The records of these rows: nearly always all, and then nothing is copied."""
+    if written["row"].equals(rows):
+        return written["record"]
+    return written["record"].gather(written["row"].search_sorted(rows))
 
 
 _WITH_POST: Final[Fields] = {"record": pl.Struct(RECORD)}
+_NONE: Final = pl.DataFrame(schema={"row": pl.UInt32(), **_WITH_POST})
 _V1_READERS: Final = [
     Reader({**_V1, "commit": pl.Struct({**_COMMIT, **record})}) for record in ({}, _WITH_POST)
 ]
 _V2_READERS: Final = [Reader({**_V2, **_COMMIT, **record}, _UNWRAP) for record in ({}, _WITH_POST)]
+_SEEN_V1: Final = micros(pl.col("time_us")).alias("at")
 
 
 def _read_v1(raw: pl.Series, *, post: bool) -> pl.DataFrame:
     """`{did, time_us, kind, commit: {rev, operation, …}}`."""
     found = _V1_READERS[post].read(raw)
-    at = found.select(at=micros(pl.col("time_us")))["at"]
-    return _seen(found["row", "fault", "did", "kind"].hstack(found["commit"].struct.unnest()), at)
+    told = found["row", "fault", "did", "kind"].hstack(found["commit"].struct.unnest())
+    return _seen(told, found.select(_SEEN_V1).to_series())
+
+
+_KIND_V2: Final = pl.col("$type").str.extract(r"(?:^|#)([a-z]+)$").alias("kind")
 
 
 def _read_v2(raw: pl.Series, *, post: bool) -> pl.DataFrame:
     """`{$type, did, time, rev, operation, …}`, also in the `payload` of a frame."""
     found = _V2_READERS[post].read(raw)
-    kind = found["$type"].str.extract(r"(?:^|#)([a-z]+)$").alias("kind")
-    told = found["row", "fault", "did"].hstack([kind]).hstack(found[*_COMMIT])
+    told = found["row", "fault", "did"].hstack(found.select(_KIND_V2)).hstack(found[*_COMMIT])
     return _seen(told if not post else told.hstack(found["record",]), iso(found["time"]))
 
 
 def _seen(found: pl.DataFrame, at: pl.Series) -> pl.DataFrame:
-    """Name the record `post`, and say when the event was seen."""
+    """Say when the event was seen, and what a post says."""
     if "record" in found.columns:
-        found.replace_column(found.width - 1, found["record"].alias("post"))
-    return found.hstack([at.alias("at")])
+        text = inside(found["record"], "text")
+    else:
+        text = _NO_TEXT.new_from_index(0, found.height)
+    return found.hstack([at.alias("at"), text])
 
 
+_NO_TEXT: Final = pl.Series("text", [None], pl.String)
 _KNOWN: Final = pl.col("did").is_not_null() & (pl.col("kind") == "commit")
 _WRITTEN: Final = pl.col("operation").is_in(["create", "update"])
 _COMPLETE: Final = pl.col("rkey").is_not_null() & pl.col("collection").is_not_null()
 _OF_POST: Final = _KNOWN & _COMPLETE & (pl.col("collection") == _POST)
 _CLASSES: Final = first_of(
-    create=_OF_POST
-    & (pl.col("operation") == "create")
-    & pl.col("post").struct["text"].is_not_null(),
-    updates=_OF_POST
-    & (pl.col("operation") == "update")
-    & pl.col("post").struct["text"].is_not_null(),
+    create=_OF_POST & (pl.col("operation") == "create") & pl.col("text").is_not_null(),
+    updates=_OF_POST & (pl.col("operation") == "update") & pl.col("text").is_not_null(),
     deletes=_OF_POST & (pl.col("operation") == "delete"),
     interactions=_KNOWN
     & _COMPLETE
@@ -171,25 +196,27 @@ _URI: Final = pl.concat_str(pl.lit("at://"), "did", pl.lit("/"), "collection", p
 def _events(found: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
     """Deletes of posts; what happened to accounts."""
     deletes = of_class(found, "deletes")
-    control = of_class(found, "control").filter(pl.col("did").is_not_null())
+    control = of_class(found, "control")
     if not deletes.height + control.height:
         return deletes
-    parts = [
-        deletes.select(
-            "row",
-            "at",
-            kind=pl.lit("delete"),
-            id=_URI,
-            author_id="did",
-            version=rev(deletes["rev"]),
-        ),
-        _accounts(control.filter(pl.col("kind").is_in(list(_PARTS))), raw),
-        _profiles(control.filter((pl.col("collection") == _PROFILE) & _WRITTEN), raw),
-    ]
-    some = [part for part in parts if part.height]
-    return pl.concat(some, how="diagonal").sort("row") if some else found.clear()
+    some = [deletes.select(_DELETE).hstack([rev(deletes["rev"]).alias("version")])]
+    if control.height:
+        some.append(_accounts(control.filter(_OF_ACCOUNT), raw))
+        some.append(_profiles(control.filter(_OF_PROFILE), raw))
+    return pl.concat([part for part in some if part.height] or [deletes], how="diagonal").sort(
+        "row"
+    )
 
 
+_DELETE: Final = [
+    pl.col("row"),
+    pl.col("at"),
+    pl.lit("delete").alias("kind"),
+    _URI.alias("id"),
+    pl.col("did").alias("author_id"),
+]
+_OF_ACCOUNT: Final = pl.col("did").is_not_null() & pl.col("kind").is_in(list(_PARTS))
+_OF_PROFILE: Final = pl.col("did").is_not_null() & (pl.col("collection") == _PROFILE) & _WRITTEN
 _ACCOUNT_READER: Final = Reader({"did": _S, **dict.fromkeys(_PARTS, _ACTOR)}, _UNWRAP)
 
 
@@ -286,19 +313,19 @@ def _interactions(some: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
         parts.append(
             part.hstack([thing.alias("object"), iso(record["createdAt"]).alias("claimed")])
         )
-    removed = pl.col("operation") == "delete"
-    return (
-        pl.concat(parts)
-        .sort("row")
-        .select(
-            "row",
-            key=_URI,
-            kind=pl.col("collection").replace_strict(_KINDS),
-            actor="did",
-            object=pl.when(~removed).then("object"),
-            removed=removed,
-            at=pl.when(pl.col("claimed") <= pl.col("at") + pl.duration(minutes=2))
-            .then("claimed")
-            .otherwise("at"),
-        )
-    )
+    return pl.concat(parts).sort("row").select(_ACT)
+
+
+_REMOVED: Final = pl.col("operation") == "delete"
+_ACT: Final = [
+    pl.col("row"),
+    _URI.alias("key"),
+    pl.col("collection").replace_strict(_KINDS).alias("kind"),
+    pl.col("did").alias("actor"),
+    pl.when(~_REMOVED).then("object").alias("object"),
+    _REMOVED.alias("removed"),
+    pl.when(pl.col("claimed") <= pl.col("at") + pl.duration(minutes=2))
+    .then("claimed")
+    .otherwise("at")
+    .alias("at"),
+]

@@ -106,8 +106,11 @@ def decode(records: pl.DataFrame) -> Decoded:
         SOURCE,
         found,
         posts=posts(of_class(found, "create", "updates")),
-        events=of_class(found, "deletes").select("row", "id", kind=pl.lit("delete")),
+        events=of_class(found, "deletes").select(_DELETION),
     )
+
+
+_DELETION: Final = [pl.col("row"), pl.col("id"), pl.lit("delete").alias("kind")]
 
 
 _STATUS: Final = (

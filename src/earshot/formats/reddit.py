@@ -19,7 +19,7 @@ import msgspec
 import polars as pl
 
 from earshot.formats import Decoded, _cut
-from earshot.formats._frames import decoded, first_of, judged, nested, of_class
+from earshot.formats._frames import decoded, first_of, items, judged, nested, of_class, places
 from earshot.formats._json import Fields, Reader, Unwrap
 from earshot.formats._links import links
 from earshot.formats._text import nonempty, unescape
@@ -58,7 +58,7 @@ _FIELDS: Final[Fields] = {
     "kind": _S,
     "crosspost_parent_list": pl.List(pl.Struct(_THING)),
 }
-_READER: Final = Reader(_FIELDS, Unwrap("id", ("data",), outer=("kind",)))
+_READER: Final = Reader(_FIELDS, Unwrap("id", ("data",), outer=("kind",), begins=b'{"kind"'))
 _KINDS: Final = {"t1", "t2", "t3", "t4", "t5", "t6", "more", "Listing"}
 _GONE: Final = ["[deleted]", "[removed]", "[deleted by user]", "[ Removed by Reddit ]"]
 
@@ -100,9 +100,9 @@ def _things(value: Any) -> list[bytes]:  # noqa: ANN401 - whatever JSON holds
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    things = _READER.read(records["raw"]).with_columns(
-        pl.coalesce(pl.col("kind"), pl.col("name").str.extract(r"^(t\d)_"), _LIKELY)
-    )
+    things = _READER.read(records["raw"])
+    if things["kind"].null_count():
+        things = things.with_columns(_KIND)
     found = judged(things, _WHY, _CLASSES)
     posts = of_class(found, "create")
     return decoded(
@@ -110,9 +110,7 @@ def decode(records: pl.DataFrame) -> Decoded:
         SOURCE,
         found,
         posts=_posts(posts),
-        events=posts.filter(_CONTENT.is_in(_GONE)).select(
-            "row", kind=pl.lit("hide"), id=_ID, author_id=_AUTHOR
-        ),
+        events=posts.filter(_IS_GONE).select(_HIDE),
     )
 
 
@@ -123,6 +121,9 @@ _LIKELY: Final = (
     .then(pl.lit("t3"))
 )
 """The kind of a bare thing, as some archives keep them, by what it has."""
+_KIND: Final = pl.coalesce(pl.col("kind"), pl.col("name").str.extract(r"^(t\d)_"), _LIKELY).alias(
+    "kind"
+)
 _CLASSES: Final = first_of(
     create=pl.col("id").is_not_null()
     & pl.col("author").is_not_null()
@@ -144,11 +145,22 @@ _ID: Final = pl.coalesce(
     pl.concat_str("kind", pl.lit("_"), "id"),
 )
 
+_IS_GONE: Final = _CONTENT.is_in(_GONE)
+_HIDE: Final = [
+    pl.col("row"),
+    pl.lit("hide").alias("kind"),
+    _ID.alias("id"),
+    _AUTHOR.alias("author_id"),
+]
+
 
 def _posts(things: pl.DataFrame) -> pl.DataFrame:
     """Columns of POST, and `row`, `role`: the things, then the originals of crossposts."""
     if not things.height:
         return things
+    own = things.select("row", *_THING, "kind", role=pl.lit("create"))
+    if things["crosspost_parent_list"].null_count() == things.height:
+        return _columns(own)
     crossed = things.select("row", item="crosspost_parent_list").filter(
         pl.col("item").list.len() > 0
     )
@@ -158,113 +170,121 @@ def _posts(things: pl.DataFrame) -> pl.DataFrame:
         .with_columns(kind=pl.lit("t3"))
         .filter(pl.col("id").is_not_null() & pl.col("title").is_not_null())
     )
-    own = things.select("row", *_THING, "kind", role=pl.lit("create"))
     embedded = originals.select("row", *_THING, "kind", role=pl.lit("embedded"))
     return _columns(pl.concat([own, embedded]) if embedded.height else own)
 
 
+_COMMENT: Final = pl.col("kind") == "t1"
+_ROOT: Final = (
+    pl.when(_COMMENT)
+    .then(
+        pl.coalesce(
+            "link_id",
+            pl.concat_str(pl.lit("t3_"), pl.col("context").str.extract(r"/comments/([a-z0-9]+)/")),
+            pl.when(pl.col("parent_id").str.starts_with("t3_")).then("parent_id"),
+        )
+    )
+    .otherwise(_ID)
+)
+_PATH: Final = pl.coalesce(
+    "permalink",
+    pl.when(_COMMENT)
+    .then(
+        pl.concat_str(
+            pl.lit("/comments/"),
+            pl.col("root").str.replace("^t3_", ""),
+            pl.lit("/_/"),
+            "id",
+            pl.lit("/"),
+        )
+    )
+    .otherwise(pl.concat_str(pl.lit("/comments/"), "id", pl.lit("/"))),
+)
+_FIRST: Final = [
+    _ROOT.alias("root"),
+    pl.when(pl.col("is_self").fill_null(value=False) | _COMMENT)
+    .then(None)
+    .otherwise(unescape(pl.col("url")))
+    .alias("url"),
+]
+"""What others are made of: the thread, and what a link submission links to."""
+_COLUMNS: Final = {
+    "id": _ID,
+    "kind": pl.when(_COMMENT).then(pl.lit("comment")).otherwise(pl.lit("submission")),
+    "title": unescape(pl.col("title")),
+    "text": pl.when(_IS_GONE.fill_null(value=False))
+    .then(pl.lit(""))
+    .otherwise(unescape(pl.when(_COMMENT).then("body").otherwise("selftext").fill_null(""))),
+    "created_at": seconds(pl.col("created_utc")),
+    "edited_at": seconds(pl.col("edited")),
+    "version": seconds(pl.col("edited")).to_physical(),
+    "author_id": _AUTHOR,
+    "author_handle": _AUTHOR,
+    "reply_to": pl.when(_COMMENT).then("parent_id"),
+    "quote_of": pl.col("crosspost_parent"),
+    "root": pl.col("root"),
+    "conversation": pl.col("root"),
+    "channel": pl.col("subreddit"),
+    "permalink": pl.when(_PATH.str.starts_with("http"))
+    .then(_PATH)
+    .otherwise(pl.concat_str(pl.lit("https://www.reddit.com"), _PATH)),
+    "replies": pl.col("num_comments"),
+    "views": pl.col("view_count"),
+    "score": pl.col("score"),
+    "visibility": pl.repeat("public", pl.len()),
+    "sensitive": pl.col("over_18"),
+}
+_PLAIN: Final = ["row", "role", *(made.alias(name) for name, made in _COLUMNS.items())]
+"""What takes no list. Made once: to make them takes longer than to ask them of a small batch."""
+
+
 def _columns(things: pl.DataFrame) -> pl.DataFrame:
     """Columns of POST."""
-    comment = pl.col("kind") == "t1"
-    root = (
-        pl.when(comment)
-        .then(
-            pl.coalesce(
-                "link_id",
-                pl.concat_str(
-                    pl.lit("t3_"), pl.col("context").str.extract(r"/comments/([a-z0-9]+)/")
-                ),
-                pl.when(pl.col("parent_id").str.starts_with("t3_")).then("parent_id"),
-            )
-        )
-        .otherwise(_ID)
-    )
-    edited = seconds(pl.col("edited"))
-    gone = _CONTENT.is_in(_GONE).fill_null(value=False)
-    path = pl.coalesce(
-        "permalink",
-        pl.when(comment)
-        .then(
-            pl.concat_str(
-                pl.lit("/comments/"), root.str.replace("^t3_", ""), pl.lit("/_/"), "id", pl.lit("/")
-            )
-        )
-        .otherwise(pl.concat_str(pl.lit("/comments/"), "id", pl.lit("/"))),
-    )
-    whole = things.with_columns(
-        pl.when(pl.col("is_self").fill_null(value=False) | comment)
-        .then(None)
-        .otherwise(unescape(pl.col("url")))
-        .alias("url")
-    )
-    return whole.select(
-        "row",
-        "role",
-        _links(whole),
-        _media(whole),
-        pl.repeat([], whole.height, dtype=pl.List(pl.String), eager=True).alias("hashtags"),
-        id=_ID,
-        kind=pl.when(comment).then(pl.lit("comment")).otherwise(pl.lit("submission")),
-        title=unescape(pl.col("title")),
-        text=pl.when(gone)
-        .then(pl.lit(""))
-        .otherwise(unescape(pl.when(comment).then("body").otherwise("selftext").fill_null(""))),
-        created_at=seconds(pl.col("created_utc")),
-        edited_at=edited,
-        version=edited.to_physical(),
-        author_id=_AUTHOR,
-        author_handle=_AUTHOR,
-        reply_to=pl.when(comment).then("parent_id"),
-        quote_of="crosspost_parent",
-        root=root,
-        conversation=root,
-        channel="subreddit",
-        permalink=pl.when(path.str.starts_with("http"))
-        .then(path)
-        .otherwise(pl.concat_str(pl.lit("https://www.reddit.com"), path)),
-        replies="num_comments",
-        views="view_count",
-        score="score",
-        visibility=pl.lit("public"),
-        sensitive="over_18",
-    )
+    whole = things.with_columns(_FIRST)
+    tags = _NO_TAGS.new_from_index(0, things.height)
+    return whole.select(_PLAIN).hstack([_links(whole), _media(whole["url"]), tags])
+
+
+_NO_TAGS: Final = pl.Series("hashtags", [[]], pl.List(pl.String))
+_NO_MEDIA: Final = pl.Series("media", [[]], pl.List(MEDIA))
+_ADDRESSES: Final = pl.concat_list(
+    pl.col("url"),
+    pl.coalesce("body", "selftext")
+    .str.extract_all(r"https?://[^\s<>\[\]()\"'`]+[^\s<>\[\]()\"'`.,;:!?]")
+    .fill_null([]),
+)
+_OF_THE_WEB: Final = pl.col("url").str.contains(r"^https?://")
 
 
 def _links(things: pl.DataFrame) -> pl.Series:
     """What a link submission links to, and the addresses written in a text."""
-    written = pl.coalesce("body", "selftext").str.extract_all(
-        r"https?://[^\s<>\[\]()\"'`]+[^\s<>\[\]()\"'`.,;:!?]"
-    )
-    urls = (
-        things.select(url=pl.concat_list(pl.col("url"), written.fill_null([])))
-        .with_row_index("at")
-        .explode("url")
-        .filter(pl.col("url").str.contains(r"^https?://"))
-        .unique(maintain_order=True)
-    )
+    lists = things.select(_ADDRESSES).to_series()
+    told = pl.DataFrame([places(lists), items(lists).alias("url")])
+    urls = told.filter(_OF_THE_WEB).unique(maintain_order=True)
     return nested(urls["at"], links(urls["url"]), things.height)
 
 
-def _media(things: pl.DataFrame) -> pl.Series:
-    """Pictures and videos that Reddit itself keeps."""
-    ours = pl.col("url").str.extract(r"^https?://(i|v)\.redd\.it/")
-    gif = pl.col("url").str.ends_with(".gif")
-    media = (
-        things.select("url")
-        .with_row_index("at")
-        .with_columns(ours=ours, gif=gif)
-        .filter(pl.col("ours").is_not_null())
-        .select(
-            "at",
-            media=pl.struct(
-                kind=pl.when(pl.col("ours") == "v")
-                .then(pl.lit("video"))
-                .when(pl.col("gif"))
-                .then(pl.lit("gif"))
-                .otherwise(pl.lit("image")),
-                url="url",
-                alt=pl.lit(None, pl.String),
-            ).cast(MEDIA),
-        )
+_OURS: Final = pl.col("url").str.extract(r"^https?://(i|v)\.redd\.it/").alias("ours")
+_MEDIUM: Final = [
+    pl.col("at"),
+    pl.struct(
+        kind=pl.when(pl.col("ours") == "v")
+        .then(pl.lit("video"))
+        .when(pl.col("url").str.ends_with(".gif"))
+        .then(pl.lit("gif"))
+        .otherwise(pl.lit("image")),
+        url="url",
+        alt=pl.lit(None, pl.String),
     )
-    return nested(media["at"], media["media"], things.height)
+    .cast(MEDIA)
+    .alias("media"),
+]
+
+
+def _media(urls: pl.Series) -> pl.Series:
+    """Pictures and videos that Reddit itself keeps."""
+    if urls.null_count() == len(urls):
+        return _NO_MEDIA.new_from_index(0, len(urls))
+    told = urls.to_frame("url").with_columns(_OURS).with_row_index("at").drop_nulls()
+    media = told.select(_MEDIUM)
+    return nested(media["at"], media["media"], len(urls))

@@ -16,8 +16,8 @@ from typing import Final
 import polars as pl
 
 from earshot.formats import Decoded, _cut
-from earshot.formats._frames import decoded, first_of, judged, of_class
-from earshot.formats._json import Fields, Reader, Unwrap
+from earshot.formats._frames import decoded, first_of, judged
+from earshot.formats._json import Fields, Reader, Unwrap, picked
 from earshot.formats._times import millis
 from earshot.formats._tweet_v1 import EMBEDDED, TWEET, posts
 
@@ -50,7 +50,9 @@ _FIELDS: Final[Fields] = {
     "status_withheld": _NOTICE,
     "user_withheld": _NOTICE,
 }
-_READER: Final = Reader(_FIELDS, Unwrap("id_str", ("tweet", "status")))
+_UNWRAP: Final = Unwrap("id_str", ("tweet", "status"))
+_READER: Final = Reader({**TWEET, **EMBEDDED}, _UNWRAP, rare=tuple(EMBEDDED))
+_NOTICE_READER: Final = Reader(_FIELDS, _UNWRAP)
 _PAGES: Final = ("statuses", "tweets")
 PAGE_MARKS: Final = (b'"statuses"', b'"tweets"')
 
@@ -91,22 +93,46 @@ def split(data: bytes) -> Iterator[bytes]:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    found = judged(_READER.read(records["raw"]), _WHY, _CLASSES)
+    read = _READER.read(records["raw"])
+    tweet = read.select(_IS_TWEET).to_series()
+    tweets = picked(read, tweet)
+    others = _others(records["raw"], read["row"].filter(~tweet))
+    outcome = tweets.select(_TWEETS)
+    if others.height:
+        outcome = pl.concat([outcome, others["row", "class", "reason"]]).sort("row")
     return decoded(
         records,
         SOURCE,
-        found,
-        posts=posts(of_class(found, "create")),
-        events=_events(found),
+        outcome,
+        posts=posts(tweets),
+        events=_events(others),
     )
+
+
+def _others(raw: pl.Series, rows: pl.Series) -> pl.DataFrame:
+    """What is no tweet, read again for what it may be: few records, and many fields."""
+    if not len(rows):
+        return _NO_OTHERS
+    found = _NOTICE_READER.read(raw.gather(rows))
+    return judged(found.replace_column(0, rows), _WHY, _CLASSES)
 
 
 _ID: Final = pl.coalesce("id_str", "id")
 _TEXT: Final = pl.coalesce("text", "full_text")
 _DELETED: Final = pl.col("delete").struct["status"].struct
 _EVENTS: Final = ("scrub_geo", "status_withheld", "user_withheld")
+_IS_TWEET: Final = (
+    pl.col("fault").is_null()
+    & _ID.is_not_null()
+    & _TEXT.is_not_null()
+    & pl.col("user").is_not_null()
+)
+_TWEETS: Final = [
+    pl.col("row"),
+    pl.repeat("create", pl.len()).alias("class"),
+    pl.lit(None, pl.String).alias("reason"),
+]
 _CLASSES: Final = first_of(
-    create=_ID.is_not_null() & _TEXT.is_not_null() & pl.col("user").is_not_null(),
     deletes=pl.coalesce(_DELETED["id_str"], _DELETED["id"]).is_not_null(),
     control=pl.any_horizontal(pl.col(n).is_not_null() for n in (*_NOT_TWEETS, *_EVENTS)),
 )
@@ -121,10 +147,13 @@ _WHY: Final = (
     .then(pl.lit("a tweet without a text"))
     .otherwise(pl.lit("no message of X API v1.1 that is known"))
 )
+_NO_OTHERS: Final = judged(_NOTICE_READER.read(pl.Series("raw", [], pl.Binary)), _WHY, _CLASSES)
 
 
 def _events(found: pl.DataFrame) -> pl.DataFrame:
     """Deletes, withheld tweets and users, places to forget."""
+    if not found.height:
+        return found
     withheld = pl.any_horizontal(pl.col(n).is_not_null() for n in _EVENTS)
     told = found.select("row", "class", "delete", *_EVENTS).filter(
         (pl.col("class") == "deletes") | ((pl.col("class") == "control") & withheld)

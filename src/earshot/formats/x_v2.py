@@ -18,11 +18,12 @@ Source: X API v2 OpenAPI 2.167 (Tweet, Expansions, TweetComplianceData, UserComp
 from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from earshot.formats import Decoded, _cut
 from earshot.formats._frames import decoded, first_of, flat, judged, nested, of_class, opened
-from earshot.formats._json import Fields, Reader
+from earshot.formats._json import Fields, Reader, picked
 from earshot.formats._times import iso
 from earshot.formats._tweet_v2 import CORE, FLAT, INCLUDES, posts
 from earshot.formats._v2_page import items
@@ -76,6 +77,7 @@ _DATA: Final = {
 }
 _FIELDS: Final[Fields] = {**FLAT, **_OTHERS, "data": pl.Struct(_DATA), "includes": INCLUDES}
 _READER: Final = Reader(_FIELDS)
+_TWEET_READER: Final = Reader({"data": pl.Struct(CORE), "includes": INCLUDES})
 _LAST_SMALL: Final = 1 << 36
 _SNOWFLAKES: Final = "2010-11-05"
 """Ids of tweets have been larger than `_LAST_SMALL` since that day."""
@@ -119,14 +121,36 @@ def split(data: bytes) -> Iterator[bytes]:
 
 def decode(records: pl.DataFrame) -> Decoded:
     """See `Format.decode`."""
-    found = judged(_one_shape(_READER.read(records["raw"])), _WHY, _CLASSES)
-    return decoded(
-        records,
-        SOURCE,
-        found,
-        posts=posts(of_class(found, "create", "updates")),
-        events=_events(found),
-    )
+    raw = records["raw"]
+    tweets = _tweets(raw)
+    others = _others(raw, tweets["row"])
+    outcome, more = tweets[_TOLD], of_class(others, "create", "updates")
+    if others.height:
+        outcome = pl.concat([outcome, others[_TOLD]]).sort("row")
+    if more.height:
+        tweets = pl.concat([tweets, more.select(tweets.columns)]).sort("row")
+    return decoded(records, SOURCE, outcome, posts=posts(tweets), events=_events(others))
+
+
+def _tweets(raw: pl.Series) -> pl.DataFrame:
+    """Tweets of pages and streams, nearly all there are, read without looking for all else."""
+    rows = raw.bin.starts_with(b'{"data"').arg_true().cast(pl.UInt32)
+    found = _TWEET_READER.read(raw if len(rows) == len(raw) else raw.gather(rows))
+    whole = found["includes",].hstack(found["data"].struct.unnest()).with_columns(_OF_TWEET)
+    whole.insert_column(0, rows.alias("row"))
+    sound = whole.select(_TWEET).to_series()
+    return picked(whole, sound)
+
+
+def _others(raw: pl.Series, tweets: pl.Series) -> pl.DataFrame:
+    """All records that are not among `tweets`, with their classes."""
+    if len(tweets) == len(raw):
+        return _NO_OTHERS
+    known = np.zeros(len(raw), np.bool_)
+    known[tweets.to_numpy()] = True
+    rows = pl.Series("row", np.flatnonzero(~known).astype(np.uint32))
+    found = _READER.read(raw.gather(rows))
+    return judged(_one_shape(found.replace_column(0, rows)), _WHY, _CLASSES)
 
 
 def _one_shape(found: pl.DataFrame) -> pl.DataFrame:
@@ -158,6 +182,12 @@ _BARE: Final = _bare(_READER.read(pl.Series("raw", [], pl.Binary))).get_columns(
 _TWEET: Final = pl.col("id").is_not_null() & pl.col("text").is_not_null()
 _HISTORY: Final = pl.col("edit_history_tweet_ids").list.first()
 _EDITED: Final = (pl.col("id") != _HISTORY).fill_null(value=False)
+_OF_TWEET: Final = [
+    pl.when(_EDITED).then(pl.lit("updates")).otherwise(pl.lit("create")).alias("class"),
+    pl.lit(None, pl.String).alias("reason"),
+    pl.lit(None, FLAT["referenced_tweets"]).alias("inside"),
+]
+_TOLD: Final = ["row", "class", "reason"]
 _LINE: Final = pl.col("action").is_not_null() & pl.col("id").is_not_null()
 _OF_A_USER: Final = (
     (pl.col("id").cast(pl.Int64, strict=False) < _LAST_SMALL)
@@ -177,6 +207,11 @@ _WHY: Final = (
     .when(pl.col("id").is_not_null())
     .then(pl.lit("a tweet without a text"))
     .otherwise(pl.lit("no answer of X API v2 that is known"))
+)
+
+
+_NO_OTHERS: Final = judged(
+    _one_shape(_READER.read(pl.Series("raw", [], pl.Binary))), _WHY, _CLASSES
 )
 
 
