@@ -99,7 +99,7 @@ def test_a_file_without_room_is_a_reason_to_try_again_later(url):
         log._writer.pragma("max_page_count", pages)
         with pytest.raises(EarshotError, match=r"log\.db: the disk is full") as caught:
             log.append(many(9000, 90))
-        assert type(caught.value).__name__ == "RetryableError"
+        assert type(caught.value).__name__ == "DiskError"
         log._writer.pragma("max_page_count", 1 << 30)
         assert log.append(records(b"b")) == range(1, 2)
         assert raw_of(log) == [b"a", b"b"]

@@ -10,6 +10,8 @@ For people and for other processes: `python -m tests.simulators.jetstream --port
 prints one line of JSON with its address and then publishes until it is interrupted.
 
 Source: Jetstream's docs §5 and lexicons. Faults are a script, `sim.faults`, one a connection.
+A consumer is too slow, and closed, where one frame takes longer than `slow_after` s to get rid of,
+where the look-back passed it, or where more than `slow_behind` events wait for it while it is live.
 """
 
 import argparse
@@ -56,6 +58,8 @@ class _Subscription:
     fault: Fault | None
     hello: asyncio.Event = field(default_factory=asyncio.Event)
     sent: int = 0
+    live: bool = False
+    """Whether it has caught up once: who still replays the past is not slow."""
 
 
 class JetstreamSimulator:
@@ -69,10 +73,11 @@ class JetstreamSimulator:
         speaks: tuple[int, ...] = (2, 1),
         port: int = 0,
         slow_after: float = 10.0,
+        slow_behind: int | None = None,
     ) -> None:
         self.people = people or People()
         self.log = WitnessLog(next_seq=first_seq)
-        self.speaks, self.slow_after = speaks, slow_after
+        self.speaks, self.slow_after, self.slow_behind = speaks, slow_after, slow_behind
         self.faults: deque[Fault] = deque()
         self.connects: list[Connect] = []
         self.profile_calls: list[tuple[float, list[str]]] = []
@@ -203,7 +208,7 @@ class JetstreamSimulator:
             return error("CursorTooOld", str(e), version)
         except BadRequestError as e:
             return error(e.name, str(e), version)
-        ws.wishes = _Subscription(wishes, start.place, start.notice, packer, fault)
+        ws.wishes = _Subscription(wishes, start.place, start.notice, packer, fault, live=not raw)
         if query.get("requireHello", ["false"])[0] != "true":
             ws.wishes.hello.set()
         if (version == 2 or packer) and "Sec-WebSocket-Extensions" in request.headers:
@@ -294,7 +299,9 @@ class JetstreamSimulator:
                     sub.place += 1
                     if frame := sub.filter.frame(entry):
                         await self._deliver(ws, sub, frame)
+                    self._check_pace(sub)
                 if not entries:
+                    sub.live = True
                     await self._quiet(ws, sub)
                     fresh = asyncio.create_task(news.wait())
                     await asyncio.wait({closed, fresh}, return_when=asyncio.FIRST_COMPLETED)
@@ -303,6 +310,17 @@ class JetstreamSimulator:
             await self._too_slow(ws, sub)
         finally:
             closed.cancel()
+
+    def _check_pace(self, sub: _Subscription) -> None:
+        """What waits for a live subscriber is bounded, as the server's buffer for each is.
+
+        Raises:
+            LookupError: More than `slow_behind` events wait for it.
+        """
+        with self._lock:
+            waiting = self.log.tip - sub.place
+        if sub.live and self.slow_behind is not None and waiting > self.slow_behind:
+            raise LookupError(waiting)
 
     async def _deliver(self, ws: ServerConnection, sub: _Subscription, frame: bytes) -> None:
         await self._quiet(ws, sub)

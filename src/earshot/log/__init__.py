@@ -31,11 +31,16 @@ class Log(Protocol):
             gaps: GAP rows.
 
         Raises:
-            LogFullError: The log is at its size limit; nothing was taken.
+            LogFullError: The log would grow over its size limit; nothing was taken. Records too
+                large for a log of this limit are taken once it is at most half full, which is
+                where `trim` leaves it.
         """
 
     def read(self, offset: int, *, limit: int = 4096) -> pl.DataFrame:
-        """At most `limit` RECORD rows with offset >= `offset`, in order; empty when caught up."""
+        """RECORD rows with offset >= `offset`, in order; empty when caught up.
+
+        At most `limit` of them; fewer where they are so large that memory has to be minded.
+        """
 
     def head(self) -> int:
         """High-water mark: the offset the next record will get."""

@@ -1,4 +1,4 @@
-"""The log in one SQLite file: a row per block of at most 1,000 records.
+"""The log in one SQLite file: a row per block of at most 1,000 records and some megabytes.
 
 A block is an Arrow stream under zstd with a checksum. Every append is on disk when it returns
 (WAL, synchronous FULL), and any number of processes may append: SQLite's write lock orders them.
@@ -34,6 +34,10 @@ CONTRACT_URL = "sqlite:///{tmp}/log.db"
 
 BLOCK = 1000
 """The most records of one block."""
+BLOCK_BYTES = 16 * 1024 * 1024
+"""A block that is larger before it is packed is cut, down to single records."""
+PAGE_BYTES = 64 * 1024 * 1024
+"""A read ends behind the block that makes it larger than this."""
 VACUUM_PAGES = 20_000
 """The most free pages that one `trim` gives back to the file system."""
 
@@ -64,12 +68,15 @@ STEPS = (
 )
 
 
-def pack(records: pl.DataFrame, packer: zstandard.ZstdCompressor) -> bytes:
-    """Turn records (without offsets) into a block."""
+def pack(records: pl.DataFrame, packer: zstandard.ZstdCompressor) -> list[tuple[int, bytes]]:
+    """Turn records (without offsets) into blocks, mostly one; the height and bytes of each."""
     stream = io.BytesIO()
     # The oldest layout keeps each slice's own bytes only, not the whole frame's string buffers.
     records.write_ipc_stream(stream, compat_level=pl.CompatLevel.oldest())
-    return packer.compress(stream.getbuffer())
+    if stream.tell() > BLOCK_BYTES and records.height > 1:
+        half = records.height // 2
+        return pack(records[:half], packer) + pack(records[half:], packer)
+    return [(records.height, packer.compress(stream.getbuffer()))]
 
 
 def unpack(data: bytes) -> pl.DataFrame:
@@ -132,24 +139,29 @@ class SqliteLog:
     def _packed(self, records: pl.DataFrame) -> list[tuple[int, int, bytes]]:
         kept = records.select(KEPT.names()).cast(KEPT)
         return [
-            (part.height, micros(part["received_at"].max()), pack(part, self._packer))  # type: ignore[arg-type]  # a time column has a time for maximum
+            (n, micros(part["received_at"].max()), data)  # type: ignore[arg-type]  # a time column has a time for maximum
             for part in kept.iter_slices(BLOCK)
+            for n, data in pack(part, self._packer)
         ]
 
     def _put(self, db: apsw.Connection, blocks: list[tuple[int, int, bytes]], height: int) -> int:
         (head,) = rows(db, "SELECT next FROM head")[0]
-        first = int(head)
+        first, before = int(head), used_bytes(db)
         for n, newest, data in blocks:
             db.execute("INSERT INTO blocks VALUES (?, ?, ?, ?)", (first, n, newest, data))
             first += n
         if height:
             db.execute("UPDATE head SET next = ?", (first,))
-            self._refuse_when_full(db)
+            self._refuse_when_full(before, used_bytes(db))
         return int(head)
 
-    def _refuse_when_full(self, db: apsw.Connection) -> None:
-        """Called inside the transaction, which the error takes back."""
-        if self._max_bytes is not None and (used := used_bytes(db)) > self._max_bytes:
+    def _refuse_when_full(self, before: int, used: int) -> None:
+        """Called inside the transaction, which the error takes back.
+
+        What is too large for a log that is at most half full gets in all the same: trimming ends
+        there, so no waiting would ever make room for it.
+        """
+        if self._max_bytes is not None and used > self._max_bytes and before > self._max_bytes // 2:
             msg = f"the log {self.path} is full ({used:,} of {self._max_bytes:,} bytes)"
             raise LogFullError(msg)
 
@@ -175,12 +187,14 @@ class SqliteLog:
             (head, oldest) = rows(db, "SELECT next, oldest FROM head")[0]
             at = max(offset, oldest)
             end = min(at + limit, head)
-            parts = []
-            while at < end:
+            parts: list[pl.DataFrame] = []
+            taken = 0
+            while at < end and taken <= PAGE_BYTES:
                 first, block = self._block(db, at)
                 part = block.slice(at - first, end - at)
                 parts.append(part.with_columns(offset=pl.int_range(at, at + part.height)))
                 at += part.height
+                taken += int(part.estimated_size())
         if not parts:
             return empty(RECORD)
         return pl.concat(parts).select(RECORD.names())

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
 
+import msgspec
 import polars as pl
 
 from earshot.clock import Clock
@@ -15,8 +16,7 @@ RECORDS: Final = pl.Schema({name: kind for name, kind in RECORD.items() if name 
 """Columns of `Chunk.frame` and `Chunk.records`: RECORD before the log gives it offsets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One raw record, before the log gives it an offset."""
 
     source: str

@@ -35,6 +35,8 @@ DID: Final = re.compile(r"did:(plc:[a-z2-7]{24}|web:[A-Za-z0-9.:%-]+)")
 AGENT: Final = "earshot (self-hosted social listening)"
 MAX_DIDS: Final = 10_000
 MAX_FRAME: Final = 32 * 1024 * 1024
+GRASP: Final = 16 * 1024 * 1024
+"""Frames are no longer collected into a chunk once they hold more bytes than this."""
 QUEUE: Final = (256, 64)
 """Frames kept unread before the socket is left alone, and at which it is read again."""
 TIME_CURSOR: Final = 10**15
@@ -268,6 +270,8 @@ class Line:
     async def frames(self, *, size: int, linger: float, patience: float) -> list[bytes]:
         """At most `size` frames: the first within `patience` s, the others within `linger` s.
 
+        Fewer where they are huge: what one chunk holds is bounded in bytes as well.
+
         Not calling this leaves the socket unread, once `QUEUE` frames wait: the network is held.
 
         Raises:
@@ -276,10 +280,12 @@ class Line:
         """
         async with asyncio.timeout(patience):
             got = [await self.socket.recv(decode=False)]
+        held = len(got[0])
         with suppress(TimeoutError, ConnectionClosed):
             async with asyncio.timeout(linger):
-                while len(got) < size:
+                while len(got) < size and held <= GRASP:
                     got.append(await self.socket.recv(decode=False))
+                    held += len(got[-1])
         unpack = self.dictionary.unpack if self.dictionary else bytes
         return [unpack(frame) for frame in got]
 
@@ -309,8 +315,9 @@ def opening(url: str, version: Version, dictionary: Dictionary | None, patience:
         user_agent_header=AGENT,
         proxy=None if loopback(url) else True,
         open_timeout=patience,
-        ping_interval=patience * 0.8,
-        ping_timeout=patience * 0.8,
+        # While the log holds us, an answer would lie unread behind the frames before it. Silence is
+        # noticed by who reads: `Line.frames` and `Line.alive`.
+        ping_interval=None,
         close_timeout=0.5,
         max_size=MAX_FRAME,
         max_queue=QUEUE,

@@ -21,6 +21,8 @@ from earshot.sources._jetstream import (
     Wanted,
 )
 
+TOO_SLOW: Final = "ConsumerTooSlow"
+"""The server's word where more waits for a consumer than it keeps for one."""
 _A_DAY: Final = 86_400.0
 
 
@@ -90,6 +92,8 @@ class Route:
     """Monotonic seconds at which the connection was made; None: it was not."""
     got: bool = False
     """Whether this connection has brought an event."""
+    slow: bool = False
+    """The server ended it because too much waited for us, and nothing has come since."""
     state: str = ""
 
     @property
@@ -139,6 +143,7 @@ class Route:
         """
         if isinstance(error, LineError) and error.name == "Undecodable":
             self.dictionaries[self.host] = None
+        self.slow |= isinstance(error, LineError) and error.name == TOO_SLOW
         if self.since is not None and now - self.since >= self.options.timing.settled:
             self.backoff.reset()
         if not (self.got and self.backoff.tries == 0):
@@ -154,6 +159,7 @@ class Route:
         """
         event, asked = batch.events[0], self.asked
         self.got, self.by_seq = True, True
+        slow, self.slow = self.slow, False
         self.rejected.discard(self.host)
         if asked is None:
             return ()
@@ -169,5 +175,6 @@ class Route:
         if late <= (0 if self.clamped else quiet):
             return ()
         reason = "clamped_cursor" if self.clamped or version == 1 else "disconnect"
+        reason = "slow" if slow else reason
         detail = f"{self.host} could go back no further; {late:.0f} s may be missing"
         return (GapReport(from_micros(asked.us), event.at, reason, detail),)

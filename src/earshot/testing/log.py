@@ -92,13 +92,36 @@ class LogContract:
     def test_a_full_log_takes_nothing_and_says_so(self, open_it: OpenLog) -> None:
         """Back-pressure: records, cursor and gaps of the refused append are not there."""
         with open_it(max_bytes=400_000) as log:
-            log.append(records(b"fits"), cursors={"test": "1"})
+            log.append(many(2000, 90), cursors={"test": "1"})
             with pytest.raises(LogFullError, match="full") as caught:
-                log.append(many(5000, 90), cursors={"test": "2"}, gaps=_gap("lost"))
+                log.append(many(3000, 90), cursors={"test": "2"}, gaps=_gap("lost"))
             assert caught.value.retry_after > 0
-            assert (log.head(), log.cursor("test"), log.gaps().height) == (1, "1", 0)
-            assert log.append(records(), cursors={"test": "3"}) == range(1, 1)
+            assert (log.head(), log.cursor("test"), log.gaps().height) == (2000, "1", 0)
+            assert log.append(records(), cursors={"test": "3"}) == range(2000, 2000)
             assert log.cursor("test") == "3"
+
+    def test_what_is_too_large_for_the_limit_gets_in_once_all_else_is_trimmed(
+        self, open_it: OpenLog
+    ) -> None:
+        """Else its source would be held for ever: the limit is passed by one append at most."""
+        with open_it(max_bytes=400_000) as log:
+            log.append(many(2000, 90))
+            with pytest.raises(LogFullError):
+                log.append(many(6000, 90))
+            log.trim(upto=2000, before=NOON, max_bytes=200_000)
+            assert log.append(many(6000, 90)) == range(2000, 8000)
+            with pytest.raises(LogFullError):
+                log.append(records(b"no more"))
+
+    def test_a_page_of_huge_records_is_shorter_than_its_limit(self, open_it: OpenLog) -> None:
+        """Memory stays bounded; nothing is left out of the pages after it."""
+        size, n = 4_000_000, 12
+        with open_it() as log:
+            log.append(records(*(b"%d" % i * size for i in range(10, 10 + n))))
+            page = log.read(0, limit=n)
+            assert 0 < page.height < n
+            assert page["offset"].to_list() == list(range(page.height))
+            assert [raw[:2] for raw in raw_of(log)] == [b"%d" % i for i in range(10, 10 + n)]
 
     def test_trimming_makes_room_and_offsets_go_on(self, open_it: OpenLog) -> None:
         """Only what is worked off and old goes; nothing is ever numbered twice."""
