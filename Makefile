@@ -40,8 +40,14 @@ lint: install ## Check style, types and the rooms' borders
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install ## Measure the embedded pipeline; prints a table and JSON
+kill: install ## Kill engine and collector at random moments, 200 rounds
+	EARSHOT_KILL_ROUNDS=200 $(BIN)/python -m pytest tests/faults/test_kill_live.py tests/engine/test_kill.py -x
+.PHONY: kill
+
+bench: install ## Measure the embedded pipeline, rules and a burst; prints tables and JSON
 	$(EARSHOT) bench pipeline --json
+	$(EARSHOT) bench rules --json
+	$(EARSHOT) bench burst --json
 
 integration: web ## Start the real servers and run the tests against them
 	@if grep -rqs 'mark\.service' tests; then \

@@ -1,7 +1,9 @@
 """Files on this machine: SQLite through one door, locks between processes, errors with a path."""
 
+import errno
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,12 +11,19 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import apsw
+import polars as pl
 
-from earshot.errors import ConfigError, ConflictError, EarshotError, RetryableError
+from earshot.errors import ConfigError, ConflictError, DiskError, EarshotError, RetryableError
 
 BUSY_MS = 30_000
 """How long a statement waits for another process before it gives up."""
 
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No room, a quota, a limit on the size of files."""
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""So polars tells what the system said to a file it writes."""
 
 POLL_S = 0.05
 """How often a lock is tried that is waited for with a limit."""
@@ -38,27 +47,42 @@ def explained(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system raise into errors that name `path` and the remedy.
 
     Raises:
-        RetryableError: Disk full, or busy for too long: the same call may succeed later.
-        EarshotError: Everything else.
+        DiskError: The disk is full, fails, or may not be written. Whoever runs for long waits for
+            it: all of that can be mended without a restart.
+        RetryableError: Another process holds the file for too long.
+        EarshotError: The file is damaged.
     """
     try:
         yield
-    except (apsw.FullError, apsw.BusyError, apsw.LockedError) as e:
-        full = isinstance(e, apsw.FullError)
-        what = "the disk is full" if full else "another process holds it for too long"
-        hint = "free some space" if full else "wait, or stop the other process"
-        raise RetryableError(f"{path}: {what}", hint=hint) from e  # noqa: EM102 - one line, two values
+    except apsw.FullError as e:
+        raise _full(path) from e
+    except (apsw.BusyError, apsw.LockedError) as e:
+        msg = f"{path}: another process holds it for too long"
+        raise RetryableError(msg, hint="wait, or stop the other process") from e
     except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError, apsw.AuthError) as e:
         msg = f"{path} cannot be opened or written ({e})"
-        raise EarshotError(msg, hint="check the folder's owner and rights, or use --home") from e
+        raise DiskError(msg, hint="check the folder's owner and rights, or use --home") from e
     except (apsw.CorruptError, apsw.NotADBError) as e:
         msg = f"{path} is damaged or no database ({e})"
         raise EarshotError(msg, hint="restore it from a backup, or move it away") from e
     except apsw.IOError as e:
-        raise RetryableError(f"{path}: {e}", hint="check the disk") from e  # noqa: EM102 - as above
+        raise DiskError(f"{path}: {e}", hint="check the disk") from e  # noqa: EM102 - one line, two values
     except OSError as e:
+        if e.errno in FULL:
+            raise _full(path) from e
         msg = f"{path}: {e.strerror or e}"
-        raise EarshotError(msg, hint="check that the folder exists and may be written") from e
+        raise DiskError(msg, hint="check that the folder exists and may be written") from e
+    except pl.exceptions.ComputeError as e:
+        number = _OS_ERROR.search(str(e))
+        if number is None:
+            raise
+        if int(number[1]) in FULL:
+            raise _full(path) from e
+        raise DiskError(f"{path}: {e}", hint="check the disk") from e  # noqa: EM102 - as above
+
+
+def _full(path: Path) -> DiskError:
+    return DiskError(f"{path}: the disk is full", hint="free some space")
 
 
 def open_sqlite(path: Path, pragmas: Sequence[str], *, readonly: bool = False) -> apsw.Connection:

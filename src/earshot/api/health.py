@@ -1,5 +1,6 @@
 """Whether the service does its work: each thing that must hold, by name."""
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -14,17 +15,23 @@ from earshot.model.schema import RECORD, empty
 from earshot.settings import Settings
 
 ALIVE_S = 10.0
-"""An engine notes something each second; after this long without it counts as dead."""
+"""An engine notes something each second; after this long without, it does not work."""
+LOW_BYTES = 50_000_000
+"""With less room than this on the disk of the home, writes are about to fail."""
 
 
 def engine(rooms: Rooms) -> Engine:
     """What the engine last noted of itself in the store, under the key `engine`."""
     said = _noted(rooms)
     updated = moment(said.get("updated_at"))
-    fresh = updated is not None and (rooms.clock.now() - updated).total_seconds() < ALIVE_S
+    silent = None if updated is None else (rooms.clock.now() - updated).total_seconds()
+    # A clock that was set back makes the note look as if it came from the future: no sign of death.
+    fresh = silent is not None and silent < ALIVE_S
+    running = rooms.engine_alive() if rooms.engine_alive else fresh
     stages, records = said.get("stage_us", {}), whole(said.get("records"))
     return Engine(
-        running=rooms.engine_alive() if rooms.engine_alive else fresh,
+        running=running,
+        trouble=_trouble(str(said.get("trouble", "")), silent) if running else None,
         started_at=moment(said.get("started_at")),
         updated_at=updated,
         batches=whole(said.get("batches")),
@@ -42,10 +49,11 @@ def engine_runs(rooms: Rooms) -> bool:
     return engine(rooms).running
 
 
-def readiness(rooms: Rooms) -> Readiness:
+def readiness(rooms: Rooms, settings: Settings) -> Readiness:
     """Look at each room; a check that raises is one that does not hold."""
     checks = [
         _check("engine", lambda: _engine(rooms)),
+        _check("disk", lambda: _disk(settings)),
         _check("log", lambda: _log(rooms)),
         _check(
             "store", lambda: (True, f"{rooms.store.size():,} bytes, epoch {rooms.store.feed()[0]}")
@@ -84,8 +92,29 @@ def _engine(rooms: Rooms) -> tuple[bool, str]:
     now = engine(rooms)
     if not now.running:
         return False, "no engine works on this home: start `earshot up`"
+    if now.trouble:
+        return False, now.trouble
     lag = f"{now.lag_records:,} records" if now.lag_records is not None else "not known how far"
     return True, f"{lag} behind"
+
+
+def _trouble(said: str, silent: float | None) -> str | None:
+    """What keeps an engine that is there from working.
+
+    One whose disk refuses every write cannot note that either; nor can one that is paused.
+    """
+    if silent is not None and silent >= ALIVE_S:
+        why = said or "it is paused, or what it writes to the disk is refused"
+        return f"nothing was heard of it for {silent:,.0f} s: {why}"
+    return said or None
+
+
+def _disk(settings: Settings) -> tuple[bool, str]:
+    """Room on the disk of the home: a log that is not written to does not notice a full one."""
+    free = shutil.disk_usage(settings.home.expanduser()).free
+    if free < LOW_BYTES:
+        return False, f"{free:,} bytes free at {settings.home}: free some space, nothing is lost"
+    return True, f"{free / 1e9:,.1f} GB free"
 
 
 def _log(rooms: Rooms) -> tuple[bool, str]:
@@ -98,5 +127,6 @@ def _check(name: str, look: Callable[[], tuple[bool, str]]) -> Check:
     try:
         ok, detail = look()
     except (EarshotError, OSError) as e:
-        ok, detail = False, str(e)
+        hint = getattr(e, "hint", "")
+        ok, detail = False, f"{e}: {hint}" if hint else str(e)
     return Check(name=name, ok=ok, detail=detail)

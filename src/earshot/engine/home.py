@@ -11,7 +11,7 @@ from typing import IO
 
 from earshot.clock import Clock
 from earshot.control import Control, open_control
-from earshot.errors import ConfigError, ConflictError
+from earshot.errors import ConfigError, ConflictError, DiskError
 from earshot.lake import Lake, open_lake
 from earshot.log import Log, open_log
 from earshot.settings import Settings, resolve
@@ -38,6 +38,7 @@ def prepare(settings: Settings) -> Path:
 
     Raises:
         ConfigError: The folder cannot be made or written.
+        DiskError: It was written once, and cannot be now: that may pass.
     """
     home = settings.home.expanduser().resolve()
     hint = "choose another with --home or EARSHOT_HOME"
@@ -49,6 +50,8 @@ def prepare(settings: Settings) -> Path:
             raise ConfigError(msg, hint=hint) from e
         if not os.access(folder, os.W_OK | os.X_OK):
             msg = f"the home folder {home} cannot be written"
+            if (home / "run" / LOCK).exists():
+                raise DiskError(msg, hint="check the disk, and the folder's owner and rights")
             raise ConfigError(msg, hint=hint)
     return home
 
@@ -121,9 +124,12 @@ def up_lock(settings: Settings) -> Iterator[None]:
 
 def engine_runs(settings: Settings) -> bool:
     """Whether some process holds the engine of this home."""
-    path = prepare(settings) / "run" / LOCK
-    with path.open("a+") as file:
-        return not _locked(file, fcntl.LOCK_SH, 0.0)  # those that only look do not meet
+    path = settings.home.expanduser().resolve() / "run" / LOCK
+    try:
+        with path.open() as file:  # to read only: a home that cannot be written can be looked at
+            return not _locked(file, fcntl.LOCK_SH, 0.0)  # those that only look do not meet
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
