@@ -1,8 +1,10 @@
+import dataclasses
 import datetime as dt
 
 import msgspec
 import pytest
 
+from earshot.api import health
 from earshot.model.schema import COUNT, FLOW_CLASSES, QUARANTINE
 from earshot.testing.control import NOON
 from earshot.testing.store import rows_of, stored
@@ -73,10 +75,42 @@ def test_ready_means_that_every_part_is_well(world):
     assert answer.status_code == 200
     said = {c["name"]: (c["ok"], c["detail"]) for c in answer.json()["checks"]}
     assert said["engine"] == (True, "2 records behind")
-    assert set(said) == {"engine", "log", "store", "control"}
+    assert set(said) == {"engine", "disk", "log", "store", "control"}
     world.clock.pass_(11)
     checks = client.get("/readyz").json()["checks"]
     assert [c["name"] for c in checks if not c["ok"]] == ["engine"]
+
+
+def test_an_engine_that_waits_says_why_until_it_works_again(world, admin):
+    world.engine_says(trouble="store.db: the disk is full: free some space")
+    answer = world.client().get("/readyz")
+    bad = {c["name"]: c["detail"] for c in answer.json()["checks"] if not c["ok"]}
+    assert bad == {"engine": "store.db: the disk is full: free some space"}
+    assert answer.status_code == 503
+    assert admin.get("/api/v1/system").json()["engine"]["trouble"] == bad["engine"]
+    assert "earshot_engine_held 1.0" in world.client().get("/metrics").text
+    world.engine_says(trouble="")
+    assert world.client().get("/readyz").status_code == 200
+    assert admin.get("/api/v1/system").json()["engine"]["trouble"] is None
+    assert "earshot_engine_held 0.0" in world.client().get("/metrics").text
+
+
+def test_an_engine_that_is_there_and_says_nothing_is_paused_or_cannot_write(world):
+    world.rooms = dataclasses.replace(world.rooms, engine_alive=lambda: True)
+    world.engine_says()
+    world.clock.pass_(30)
+    bad = [c for c in world.client().get("/readyz").json()["checks"] if not c["ok"]]
+    assert [c["name"] for c in bad] == ["engine"]
+    assert "nothing was heard of it for 30 s: it is paused" in bad[0]["detail"]
+
+
+def test_a_disk_that_is_nearly_full_is_told_before_writes_fail(world, monkeypatch):
+    world.engine_says()
+    monkeypatch.setattr(health, "LOW_BYTES", 1 << 62)
+    answer = world.client().get("/readyz")
+    (bad,) = [c for c in answer.json()["checks"] if not c["ok"]]
+    assert (answer.status_code, bad["name"]) == (503, "disk")
+    assert "free some space" in bad["detail"]
 
 
 def test_a_part_that_fails_is_named_and_the_others_are_looked_at(world, monkeypatch):

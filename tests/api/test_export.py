@@ -10,7 +10,7 @@ from earshot.model.schema import GAP, POST
 from earshot.testing.control import NOON
 from earshot.testing.store import rows_of, stored
 
-COLUMNS = [*POST.names(), "rules"]
+COLUMNS = [*POST.names(), "copy", "family_source", "family_id", "family_size", "rules"]
 
 
 @pytest.fixture
@@ -85,7 +85,9 @@ def test_parquet_keeps_types_and_provenance(posts, admin):
     table = pq.read_table(io.BytesIO(answer.content))
     assert table.column_names == COLUMNS
     frame = pl.from_arrow(table)
-    assert {k: v for k, v in frame.schema.items() if k != "rules"} == dict(POST)
+    assert {k: v for k, v in frame.schema.items() if k in POST} == dict(POST)
+    found = {"copy": pl.Boolean, "family_source": pl.String, "family_size": pl.Int64}
+    assert {k: frame.schema[k] for k in found} == found
     assert frame["id"].to_list() == ["1", "2", "3"]
     assert json.loads(table.schema.metadata[b"earshot"])["token_version"] == 1
 
@@ -128,3 +130,25 @@ def test_an_export_leaves_an_audit_line(posts, admin):
     export(admin, q="hello")
     (line,) = posts.rooms.control.audit_lines(action="posts.export")
     assert (line["actor"], line["detail"]) == ("admin", "hello")
+
+
+def test_copies_can_be_left_out_and_families_stand_beside_each_post(world, admin):
+    text = "the old bridge over the river will be closed for repairs until the end of next week"
+    later = NOON.replace(minute=1)
+    world.put(
+        stored("1", text), stored("2", text, event_time=later, copy=True),
+        stored("3", text + " folks", event_time=later), stored("4", "short"),
+    )  # fmt: skip
+    before = [json.loads(line) for line in export(admin, format="jsonl").text.splitlines()]
+    assert {row["family_size"] for row in before} == {None}
+    world.writer.settle(NOON.date())
+
+    rows = [json.loads(line) for line in export(admin, format="jsonl").text.splitlines()]
+    shown = {r["id"]: (r["copy"], r["family_id"], r["family_size"]) for r in rows}
+    assert shown == {
+        "1": (False, "1", 3), "2": (True, "1", 3), "3": (False, "1", 3), "4": (False, None, None)
+    }  # fmt: skip
+    once = export(admin, format="ids", variant="once").text.splitlines()
+    assert sorted(once) == ["mastodon\t1", "mastodon\t3", "mastodon\t4"]
+    about = export(admin, provenance="only", variant="once").json()
+    assert about["variant"] == "once"

@@ -1,5 +1,6 @@
 import datetime as dt
 import threading
+from urllib.parse import urlencode
 
 import polars as pl
 import pytest
@@ -252,3 +253,32 @@ def test_where_no_engine_runs_a_delete_is_safe_and_said_to_wait(world, admin, mo
     answer = admin.delete("/api/v1/posts/mastodon/1").json()
     assert answer == {"offset": 0, "applied": False}
     assert world.rooms.log.head() == 1
+
+
+def test_copies_count_once_where_that_is_asked_for(world, admin):
+    world.put(
+        *(stored(str(n), "red bike", event_time=minute(n), copy=n % 3 > 0) for n in range(9)),
+        stored("other", "blue", event_time=minute(9)),
+    )
+    for q, ids_once in (("", ["other", "6", "3", "0"]), ("red", ["6", "3", "0"])):
+        asked = {"q": q, "variant": "once", "count": "exact", "limit": 2}
+        pages = walk(admin, "/api/v1/posts?" + urlencode(asked))
+        assert [i for page in pages for i in ids(page)] == ids_once
+        assert pages[0]["total"] == len(ids_once)
+    assert admin.get("/api/v1/posts", params={"count": "exact"}).json()["total"] == 10
+    assert admin.get("/api/v1/posts", params={"variant": "twice"}).status_code == 422
+
+
+def test_a_post_names_the_first_of_its_family_once_its_day_is_settled(world, admin):
+    text = "the old bridge over the river will be closed for repairs until the end of next week"
+    world.put(stored("1", text), stored("2", "so " + text, event_time=minute(1)), stored("3", "hi"))
+
+    def families():
+        page = admin.get("/api/v1/posts").json()
+        return {p["id"]: p["family"] for p in page["items"]}
+
+    assert list(families().values()) == [None] * 3
+    world.writer.settle(NOON.date())
+    family = {"first": {"source": "mastodon", "id": "1"}, "size": 2}
+    assert families() == {"1": family, "2": family, "3": None}
+    assert admin.get("/api/v1/posts/mastodon/2").json()["family"] == family

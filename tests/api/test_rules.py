@@ -155,3 +155,14 @@ def test_an_expression_is_tried_on_stored_posts_without_being_saved(world, admin
 def test_on_an_empty_store_nothing_is_found(admin):
     said = admin.post("/api/v1/rules/test", json={"text": "hello"}).json()
     assert (said["posts"], said["hits"], said["rate_per_hour"], said["since"]) == (0, 0, 0.0, None)
+
+
+def test_a_trial_counts_copies_or_counts_once(world, admin):
+    world.put(*(stored(str(n), "red bike", copy=n > 0) for n in range(4)), stored("b", "blue"))
+    tried = {
+        variant: admin.post("/api/v1/rules/test", json={"text": "red", "variant": variant}).json()
+        for variant in ("all", "once", "clean")
+    }
+    assert [(t["posts"], t["hits"], len(t["samples"])) for t in tried.values()] == [
+        (5, 4, 4), (2, 1, 1), (2, 1, 1)
+    ]  # fmt: skip

@@ -147,3 +147,32 @@ def test_what_cannot_be_ranked_is_named(admin):
     assert "hashtag" in answer.json()["detail"]
     assert admin.get("/api/v1/facets").json()["facets"] == list(FACETS)
     assert admin.get("/api/v1/top", params={"facet": "word", "variant": "x"}).status_code == 422
+
+
+@pytest.mark.parametrize("measure", ["posts", "authors", "score"])
+def test_copies_count_once_in_a_series_of_any_step(world, admin, measure):
+    posts = [
+        stored(
+            f"{n}.{k}", "hello", event_time=at(n), author_id=str(k), copy=k > 0, likes=k + 1,
+            counters_at=at(n),
+        )
+        for n in range(-60, 0)
+        for k in range(n % 3)
+    ]  # fmt: skip
+    dirty = rows_of(DIRTY, *sorted({(p["event_time"], "mastodon") for p in posts}))
+    world.put(*posts, dirty=dirty)
+    WindowKeeper(world.writer, {}).flush(NOON, everything=True)
+    span = {"since": at(-60).isoformat(), "until": at(0).isoformat(), "measure": measure}
+
+    def values(**more):
+        return series(admin, **span, **more)["series"][0]["values"]
+
+    once = values(variant="once", step="1m")
+    if measure != "score":
+        assert once == [int(n % 3 > 0) for n in range(-60, 0)]
+        assert values(step="1m") == [n % 3 for n in range(-60, 0)]
+    for step, width in (("5m", 5), ("1h", 60)):
+        cut = [once[i : i + width] for i in range(0, 60, width)]
+        wanted = [min(1, sum(c)) for c in cut] if measure == "authors" else [sum(c) for c in cut]
+        assert values(variant="once", step=step) == wanted
+    assert series(admin, **span, variant="once")["variant"] == "once"

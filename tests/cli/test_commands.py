@@ -173,3 +173,24 @@ def test_doctor_names_what_is_wrong(earshot, home, monkeypatch):
     checks = {c["name"]: c for c in ended.json["checks"]}
     assert (ended.code, ended.json["ok"], checks["control"]["ok"]) == (1, False, False)
     assert checks["store"]["ok"]
+
+
+def test_copies_count_once_where_that_is_asked_for(earshot, tmp_path):
+    text = "the old bridge over the river will be closed for repairs until the end of next week"
+    said = [tweet(n, text) for n in range(3)] + [tweet(3, text + " folks")]
+    path = tmp_path / "copies.jsonl"
+    path.write_text(lines(*said))
+    trial = ("rules", "test", "bridge", "--on")
+    assert earshot(*trial, path, "--variant", "once", "--json").json["hits"] == 2
+    assert earshot("replay", path).code == 0
+
+    once = ("--variant", "once")
+    for command in (("search", "bridge"), (*trial, "stored")):
+        for more, n in (((), 4), (once, 2)):
+            said = earshot(*command, *more, "--json").json
+            assert said.get("total", said.get("hits")) == n
+    rows = [json.loads(line) for line in earshot("export", *once).out.splitlines()]
+    assert [(r["id"], r["family_id"], r["family_size"]) for r in rows] == [
+        (tweet(n)["id_str"], tweet(0)["id_str"], 4) for n in (0, 3)
+    ]
+    assert earshot("search", "bridge", "--variant", "twice").code == 2

@@ -32,6 +32,7 @@ class Asked:
     source: str | None
     by_source: bool
     measure: str
+    variant: str = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,9 @@ def series(store: Store, asked: Asked) -> Lines:
     t = list(range(_seconds(first), _seconds(end), step))
     lines: list[Line] = []
     for rule in asked.rules:
-        frame = series_of(store, step, first, end, source=asked.source, rule=rule)
+        frame = series_of(
+            store, step, first, end, source=asked.source, rule=rule, variant=asked.variant
+        )
         lines += _lines(frame, rule, asked, t)
     return Lines(t, lines, step, end > asked.now, Span(since, until))
 

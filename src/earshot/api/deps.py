@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request
 from earshot.api import paging
 from earshot.api.problems import ProblemError
 from earshot.api.rights import rights_of, who_may
+from earshot.api.schemas.common import Variant
 from earshot.clock import Clock
 from earshot.control import DEFAULT_WORKSPACE, Control, Person
 from earshot.lake import Lake
@@ -120,6 +121,12 @@ def _range(
 Range = Annotated[Span, Depends(_range)]
 
 
+VariantOf = Annotated[
+    Variant,
+    Query(description="Which posts count; once: without copies, clean: also without spam."),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """Which posts a list is of."""
@@ -129,9 +136,10 @@ class Filters:
     lang: tuple[str, ...]
     rules: tuple[int, ...]
     span: Span
+    variant: Variant = "all"
 
 
-def _filters(
+def _filters(  # noqa: PLR0913, PLR0917 - each a parameter of the address
     span: Range,
     q: Annotated[
         str,
@@ -150,8 +158,11 @@ def _filters(
         list[int] | None,
         Query(description="Only posts that one of these rules matched.", max_length=50),
     ] = None,
+    variant: VariantOf = "all",
 ) -> Filters:
-    return Filters(q.strip(), tuple(source or ()), tuple(lang or ()), tuple(rule or ()), span)
+    return Filters(
+        q.strip(), tuple(source or ()), tuple(lang or ()), tuple(rule or ()), span, variant
+    )
 
 
 FiltersDep = Annotated[Filters, Depends(_filters)]

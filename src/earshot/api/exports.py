@@ -30,7 +30,7 @@ def respond(
     rooms.control.audit(actor.person.name, "posts.export", form, filters.q)
     if provenance == "only":
         return StreamingResponse(iter([msgspec.json.encode(about)]), media_type="application/json")
-    data = encoded(rows, form, about if provenance == "with" else None)
+    data = encoded(rooms.store, rows, form, about if provenance == "with" else None)
     name = f"earshot-{now:%Y%m%dT%H%M%SZ}.{'txt' if form == 'ids' else form}"
     return StreamingResponse(
         data,

@@ -53,6 +53,7 @@ class _Figures(Collector):
         figures: list[Metric] = [build]
         for name, doc, value in (
             ("running", "Whether an engine works on this home.", float(said.running)),
+            ("held", "Whether it makes no progress, and waits.", float(bool(said.trouble))),
             ("records_per_second", "Records worked off a second.", said.posts_per_second),
             ("lag_records", "Records in the log not worked off.", said.lag_records),
             ("lag_seconds", "Age of the newest worked-off record.", said.event_lag_seconds),

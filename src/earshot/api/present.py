@@ -10,7 +10,7 @@ import polars as pl
 from earshot.api.deps import Actor, Filters, Rooms
 from earshot.api.schemas.collection import Quarantined, SourceState
 from earshot.api.schemas.common import Gap
-from earshot.api.schemas.posts import Post, Span
+from earshot.api.schemas.posts import Family, Post, PostKey, Span
 from earshot.api.schemas.rules import RuleHits
 from earshot.engine import query
 from earshot.model.index import Span as TimeSpan
@@ -19,7 +19,7 @@ from earshot.model.schema import GAP, MARKS
 from earshot.store import Store
 
 SHOWN: Final = tuple(
-    f.alias or n for n, f in Post.model_fields.items() if n not in {"rules", "spans"}
+    f.alias or n for n, f in Post.model_fields.items() if n not in {"rules", "family", "spans"}
 )
 RAW_SHOWN = 2000
 MOST_GAPS = 100
@@ -27,7 +27,7 @@ MOST_GAPS = 100
 
 def scope_of(filters: Filters) -> query.Scope:
     """The filters beside the expression, as the search takes them."""
-    return query.Scope(filters.span, filters.source, filters.lang, filters.rules)
+    return query.Scope(filters.span, filters.source, filters.lang, filters.rules, filters.variant)
 
 
 def asked(filters: Filters, **more: object) -> dict[str, object]:
@@ -39,6 +39,7 @@ def asked(filters: Filters, **more: object) -> dict[str, object]:
         "source": list(filters.source),
         "lang": list(filters.lang),
         "rule": list(filters.rules),
+        "variant": filters.variant if filters.variant != "all" else None,
         **more,
     }
 
@@ -53,13 +54,23 @@ def visible(rooms: Rooms, actor: Actor) -> frozenset[int]:
     return frozenset(r.rule for r in rooms.control.rules(actor.workspace))
 
 
-def posts(rows: pl.DataFrame, rules: frozenset[int], expression: str) -> list[Post]:
+def posts(
+    store: Store, rows: pl.DataFrame, rules: frozenset[int], expression: str = ""
+) -> list[Post]:
     """Rows of a store as posts; what `expression` finds in them is marked."""
     marked = query.spans(expression, rows) if expression else [[] for _ in range(rows.height)]
+    families = {(s, i): family for s, i, *family in store.families(rows).iter_rows()}
     return [
-        _post(row, rules, found)
+        _post(row | {"family": _family(families.get((row["source"], row["id"])))}, rules, found)
         for row, found in zip(rows.select(*SHOWN, "rules").to_dicts(), marked, strict=True)
     ]
+
+
+def _family(found: list[Any] | None) -> Family | None:
+    if found is None:
+        return None
+    source, id_, size = found
+    return Family(first=None if id_ is None else PostKey(source=source, id=id_), size=size)
 
 
 def _post(row: dict[str, Any], rules: frozenset[int], found: Sequence[query.Mark]) -> Post:

@@ -165,7 +165,7 @@ class EventStream(Response):
         order = {(s, i): n for n, (s, i) in enumerate(keys.iter_rows())}
         rows = self._rooms.store.get(keys).filter(~pl.col("hidden"))
         seen = present.visible(self._rooms, self._actor)
-        posts = present.posts(rows, seen, "")
+        posts = present.posts(self._rooms.store, rows, seen)
         posts.sort(key=lambda p: order[p.source, p.id])
         return shapes.StreamPosts(items=posts, more=data["more"])
 

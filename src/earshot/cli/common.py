@@ -16,9 +16,11 @@ from earshot.cli.app import app, err
 from earshot.clock import SystemClock
 from earshot.engine.observe import configure
 from earshot.errors import UsageError
+from earshot.model.schema import VARIANTS
 from earshot.settings import Settings, load
 
-__all__ = ["CLOCK", "Json", "answer", "app", "begin", "err", "known", "out", "settings_of", "table"]
+__all__ = ["CLOCK", "Json", "Variant", "answer", "app", "begin", "err", "known", "out"]
+__all__ += ["settings_of", "table"]
 
 CLOCK = SystemClock()
 out = Console()
@@ -26,6 +28,13 @@ out = Console()
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object as the last line, and nothing else."),
+]
+Variant = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(VARIANTS),
+        help="Which posts count; once: without copies, clean: also without spam.",
+    ),
 ]
 
 

@@ -9,9 +9,10 @@ from typing import IO, Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from earshot.cli.common import CLOCK, app, err, known, settings_of
+from earshot.cli.common import CLOCK, Variant, app, err, known, settings_of
 from earshot.engine.export import FORMATS, write_posts
 from earshot.engine.home import open_rooms
+from earshot.engine.query import Scope
 from earshot.errors import UsageError
 
 
@@ -46,6 +47,7 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", dir_okay=False, help="A file; else stdout.")
     ] = None,
+    variant: Variant = "all",
 ) -> None:
     """Write stored posts, one a line in schema order (`source` and `id` first), without a cap.
 
@@ -72,6 +74,7 @@ def command(
             to,
             format_,
             expression,
+            scope=Scope(variant=variant),
             on_progress=lambda n: progress.update(task, posts=n),
         )
     err.print(f"{written:,} posts written", highlight=False)

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from earshot.cli.common import CLOCK, Json, answer, out, settings_of
+from earshot.cli.common import CLOCK, Json, Variant, answer, known, out, settings_of
 from earshot.cli.rules import ACTOR, Name, acts_from, group, named, say, shown
 from earshot.engine.home import open_control_of, open_rooms
 from earshot.engine.trial import Trial, try_on_files, try_on_store
+from earshot.model.schema import VARIANTS
 from earshot.rules import format_rule, parse
 
 Expression = Annotated[
@@ -58,14 +59,16 @@ def try_(
     on: Annotated[
         str, typer.Option("--on", metavar="stored|PATH", help="The stored posts, or files.")
     ] = "stored",
+    variant: Variant = "all",
     as_json: Json = False,
 ) -> None:
     """Say what an expression would have found, without saving it."""
+    known("variant", variant, VARIANTS)
     if on == "stored":
         with open_rooms(settings_of(context), CLOCK, writable=False) as rooms:
-            trial = try_on_store(rooms.store, expression)
+            trial = try_on_store(rooms.store, expression, variant=variant)
     else:
-        trial = try_on_files(on, expression, clock=CLOCK)
+        trial = try_on_files(on, expression, variant=variant, clock=CLOCK)
     answer(trial.flat(), as_json=as_json, show=lambda: _show(trial))
 
 

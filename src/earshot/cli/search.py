@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from earshot.cli.common import CLOCK, Json, answer, app, out, settings_of
+from earshot.cli.common import CLOCK, Json, Variant, answer, app, out, settings_of
 from earshot.engine.home import open_rooms
-from earshot.engine.query import Found, search
+from earshot.engine.query import Found, Scope, search
 from earshot.engine.rows import objects
 
 
@@ -18,6 +18,7 @@ def command(
         str, typer.Argument(metavar="EXPR", help="An expression of the rule language.")
     ],
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Posts to print.")] = 20,
+    variant: Variant = "all",
     as_json: Json = False,
 ) -> None:
     """Find stored posts, newest first, with the language that rules are written in.
@@ -25,7 +26,8 @@ def command(
     earshot search '"night market" (music OR #music) -is:repost lang:en'
     """
     with open_rooms(settings_of(context), CLOCK, writable=False) as rooms:
-        found = search(rooms.store, expression, limit=limit, total=True)
+        scope = Scope(variant=variant)
+        found = search(rooms.store, expression, limit=limit, scope=scope, total=True)
     value: dict[str, Any] = {
         "total": found.total,
         "complete": found.complete,

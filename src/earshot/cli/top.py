@@ -6,7 +6,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from earshot.cli.common import CLOCK, Json, answer, app, known, settings_of, table
+from earshot.cli.common import CLOCK, Json, Variant, answer, app, known, settings_of, table
 from earshot.engine.home import open_rooms
 from earshot.engine.spans import top_of
 from earshot.errors import UsageError
@@ -26,7 +26,7 @@ def top(
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 10,
     source: Annotated[str | None, typer.Option(help="One network only.")] = None,
     rule: Annotated[str | None, typer.Option(help="Name of a rule: its posts only.")] = None,
-    variant: Annotated[str, typer.Option(help=f"One of {', '.join(VARIANTS)}.")] = "all",
+    variant: Variant = "all",
     as_json: Json = False,
 ) -> None:
     """Rank the values of a facet in a window of event time: posts, then distinct authors."""

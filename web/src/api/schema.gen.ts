@@ -692,7 +692,7 @@ export interface components {
              * @example engine
              * @enum {string}
              */
-            name: "engine" | "log" | "store" | "control";
+            name: "engine" | "disk" | "log" | "store" | "control";
             /**
              * Ok
              * @description Whether it is well.
@@ -829,10 +829,16 @@ export interface components {
         Engine: {
             /**
              * Running
-             * @description It noted something in the last 10 seconds.
+             * @description A process works on this home.
              * @example true
              */
             running: boolean;
+            /**
+             * Trouble
+             * @description Why it makes no progress and what to do about it; null: it works.
+             * @example /data/store.db: the disk is full: free some space
+             */
+            trouble: string | null;
             /**
              * Started At
              * @description When it was started.
@@ -929,6 +935,20 @@ export interface components {
              *     ]
              */
             variants: string[];
+        };
+        /**
+         * Family
+         * @description Posts of one day (UTC) with nearly the same text; known when the day was settled.
+         */
+        Family: {
+            /** @description The first of them, which may be the post itself; null: it is stored no more. */
+            first: components["schemas"]["PostKey"] | null;
+            /**
+             * Size
+             * @description How many they are.
+             * @example 14
+             */
+            size: number;
         };
         /**
          * FlowCounts
@@ -1655,6 +1675,8 @@ export interface components {
              * @example false
              */
             late: boolean;
+            /** @description Its near-duplicate family; null: it has none, or its day is not settled yet. */
+            family: components["schemas"]["Family"] | null;
             /**
              * Rules
              * @description Rules that matched it, visible in this workspace.
@@ -1668,6 +1690,24 @@ export interface components {
              * @description What `q` found in it; empty without `q`.
              */
             spans: components["schemas"]["Span"][];
+        };
+        /**
+         * PostKey
+         * @description Which post is meant.
+         */
+        PostKey: {
+            /**
+             * Source
+             * @description The network.
+             * @example bluesky
+             */
+            source: string;
+            /**
+             * Id
+             * @description As the network writes it.
+             * @example at://did:plc:a/app.bsky.feed.post/1
+             */
+            id: string;
         };
         /**
          * PostsPage
@@ -2054,6 +2094,14 @@ export interface components {
              */
             until?: string | null;
             /**
+             * Variant
+             * @description Which posts count; once: without copies, clean: also without spam.
+             * @default all
+             * @example all
+             * @enum {string}
+             */
+            variant: "all" | "once" | "clean";
+            /**
              * Samples
              * @description The most posts to show.
              * @default 10
@@ -2257,6 +2305,13 @@ export interface components {
              */
             measure: "posts" | "authors" | "score";
             /**
+             * Variant
+             * @description Which posts count.
+             * @example all
+             * @enum {string}
+             */
+            variant: "all" | "once" | "clean";
+            /**
              * Partial
              * @description Whether the last bucket is still open: draw it dashed.
              * @example true
@@ -2343,7 +2398,8 @@ export interface components {
             code: string;
             /**
              * Name
-             * @description The name of the first administrator.
+             * @description The name of the first administrator; not needed where the code is for somebody already.
+             * @default
              * @example ada
              */
             name: string;
@@ -2391,7 +2447,7 @@ export interface components {
             source: string;
             /**
              * State
-             * @description connecting, live, catching_up, waiting, quiet, done or stopped.
+             * @description connecting, live, catching_up, waiting, held, quiet, failed, done or stopped.
              * @example live
              */
             state: string;
@@ -3441,6 +3497,8 @@ export interface operations {
                 lang?: string[] | null;
                 /** @description Only posts that one of these rules matched. */
                 rule?: number[] | null;
+                /** @description Which posts count; once: without copies, clean: also without spam. */
+                variant?: "all" | "once" | "clean";
                 /** @description Event time from here; without a zone it is UTC. */
                 since?: string | null;
                 /** @description Event time before this. */
@@ -3551,6 +3609,8 @@ export interface operations {
                 lang?: string[] | null;
                 /** @description Only posts that one of these rules matched. */
                 rule?: number[] | null;
+                /** @description Which posts count; once: without copies, clean: also without spam. */
+                variant?: "all" | "once" | "clean";
                 /** @description Event time from here; without a zone it is UTC. */
                 since?: string | null;
                 /** @description Event time before this. */
@@ -3562,7 +3622,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The posts, one a line (or row) in schema order, `source` and `id` first. */
+            /** @description The posts, one a line or row, `source` and `id` first. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3828,8 +3888,12 @@ export interface operations {
                 source?: string;
                 /** @description Also a line for each source. */
                 by?: "source" | null;
+                /** @description What to count. */
                 measure?: "posts" | "authors" | "score";
+                /** @description Width of a bucket; auto: as fine as 400 buckets allow. */
                 step?: "auto" | "1m" | "5m" | "1h" | "1d";
+                /** @description Which posts count; once: without copies, clean: also without spam. */
+                variant?: "all" | "once" | "clean";
                 /** @description Event time from here; without a zone it is UTC. */
                 since?: string | null;
                 /** @description Event time before this. */
@@ -3866,6 +3930,7 @@ export interface operations {
             query: {
                 /** @description What to rank, see /facets. */
                 facet: string;
+                /** @description Width: 60m slides by the minute, the others are aligned. */
                 window?: "1m" | "5m" | "1h" | "60m" | "1d";
                 /** @description The window ends here; default: now. */
                 at?: string | null;
@@ -3873,6 +3938,7 @@ export interface operations {
                 rule?: number;
                 /** @description The network; `*`: all. */
                 source?: string;
+                /** @description Which posts count; once: without copies, clean: also without spam. */
                 variant?: "all" | "once" | "clean";
                 /** @description The most rows. */
                 limit?: number;

@@ -55,7 +55,7 @@ export function useGaps() {
 
 export function useSeries(view: View, by: "source" | undefined) {
   return useQuery({
-    queryKey: ["series", view.range, view.rule, view.source, by],
+    queryKey: ["series", view.range, view.rule, view.source, view.variant, by],
     queryFn: () =>
       bodyOf(
         api.GET("/api/v1/windows", {
@@ -63,6 +63,7 @@ export function useSeries(view: View, by: "source" | undefined) {
             query: {
               since: since(view),
               rule: [view.rule ?? 0],
+              variant: view.variant,
               ...(view.source ? { source: view.source } : {}),
               ...(by ? { by } : {}),
             },
@@ -79,7 +80,7 @@ export const windowOf = (view: View): "5m" | "60m" | "1d" => WINDOWS[view.range]
 
 export function useTop(facet: string, view: View, limit = 10) {
   return useQuery({
-    queryKey: ["top", facet, windowOf(view), view.rule, view.source, limit],
+    queryKey: ["top", facet, windowOf(view), view.rule, view.source, view.variant, limit],
     queryFn: () =>
       bodyOf(
         api.GET("/api/v1/top", {
@@ -88,6 +89,7 @@ export function useTop(facet: string, view: View, limit = 10) {
               facet: facet as "hashtag",
               window: windowOf(view),
               rule: view.rule ?? 0,
+              variant: view.variant,
               limit,
               ...(view.source ? { source: view.source } : {}),
             },

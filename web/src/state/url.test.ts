@@ -5,9 +5,15 @@ const RULES = [null, 1, 12, 9007199254740991];
 const SOURCES = [null, "bluesky", "x"];
 const QUERIES = ["", "music", '"night market" (a OR b) -is:repost', "ü #タグ & = ?%"];
 
+const VARIANTS = ["all", "once"] as const;
+
 describe("a view", () => {
   const views: View[] = (Object.keys(RANGES) as Range[]).flatMap((range) =>
-    RULES.flatMap((rule) => SOURCES.flatMap((source) => QUERIES.map((q) => ({ range, rule, source, q })))),
+    RULES.flatMap((rule) =>
+      SOURCES.flatMap((source) =>
+        QUERIES.flatMap((q) => VARIANTS.map((variant) => ({ range, rule, source, q, variant }))),
+      ),
+    ),
   );
 
   it("comes back from its URL as it was", () => {
@@ -19,7 +25,7 @@ describe("a view", () => {
   });
 
   it("falls back to the start where the URL makes no sense", () => {
-    expect(parseView("?r=century&rule=-3")).toEqual(START);
+    expect(parseView("?r=century&rule=-3&variant=twice")).toEqual(START);
   });
 });
 

@@ -9,9 +9,11 @@ export interface View {
   rule: number | null;
   source: string | null;
   q: string;
+  /** Which posts count: all, or those that are no copies. */
+  variant: "all" | "once";
 }
 
-export const START: View = { range: "1h", rule: null, source: null, q: "" };
+export const START: View = { range: "1h", rule: null, source: null, q: "", variant: "all" };
 
 export function parseView(search: string): View {
   const given = new URLSearchParams(search);
@@ -22,6 +24,7 @@ export function parseView(search: string): View {
     rule: Number.isSafeInteger(rule) && rule > 0 ? rule : null,
     source: given.get("src") || null,
     q: given.get("q") ?? "",
+    variant: given.get("variant") === "once" ? "once" : "all",
   };
 }
 
@@ -31,6 +34,7 @@ export function printView(view: View): string {
   if (view.rule !== null) out.set("rule", String(view.rule));
   if (view.source !== null) out.set("src", view.source);
   if (view.q !== "") out.set("q", view.q);
+  if (view.variant !== START.variant) out.set("variant", view.variant);
   const text = out.toString();
   return text === "" ? "" : `?${text}`;
 }

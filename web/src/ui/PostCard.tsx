@@ -56,7 +56,7 @@ export function PostCard({ post, now, ruleNames, isNew = false }: PostCardProps)
         {post.lang && <span title={post.lang}>{language(post.lang)}</span>}
         {post.country && <span>{post.country}</span>}
         {post.edited_at && <span title={moment(post.edited_at)}>edited</span>}
-        {post.copy && <span title="An earlier post has the same text">copy</span>}
+        <Copies post={post} />
         <Counters post={post} />
         {post.rules.map((id) => (
           <Link key={id} className="chip rule" href={`/?rule=${id}`}>
@@ -89,6 +89,29 @@ function Marked({ post, field }: { post: Post; field: "text" | "title" }) {
         part.found ? <mark key={i}>{part.text}</mark> : part.text,
       )}
     </>
+  );
+}
+
+/** Whether others said the same: at once for the same text, for nearly the same a day later. */
+function Copies({ post }: { post: Post }) {
+  const { family } = post;
+  if (family === null) {
+    return post.copy ? <span title="An earlier post has the same text">copy</span> : null;
+  }
+  const alike = `${family.size} posts of that day have nearly the same text`;
+  const { first } = family;
+  if (first?.source === post.source && first.id === post.id) {
+    const copies = family.size - 1;
+    return (
+      <span title={`${alike}; this is the first`}>
+        {compact(copies)} {copies === 1 ? "copy" : "copies"}
+      </span>
+    );
+  }
+  return (
+    <span title={first ? `${alike}; the first: ${first.source} ${first.id}` : alike}>
+      one of {compact(family.size)} copies
+    </span>
   );
 }
 

@@ -62,7 +62,7 @@ def posts(
     next_url = address("/api/v1/posts", asked, page[1])
     response.headers.update(_links(next_url, address("/api/v1/posts", asked, page[2])))
     return PostsPage(
-        items=present.posts(page[0], present.visible(rooms, actor), filters.q),
+        items=present.posts(rooms.store, page[0], present.visible(rooms, actor), filters.q),
         next=page[1],
         next_url=next_url,
         prev=page[2],
@@ -81,7 +81,8 @@ def post(
     rooms: RoomsDep,
 ) -> Post:
     """One post; 410 where the network or an operator deleted it."""
-    return present.posts(_one(rooms, source, id), present.visible(rooms, actor), "")[0]
+    rows = _one(rooms, source, id)
+    return present.posts(rooms.store, rows, present.visible(rooms, actor))[0]
 
 
 @api.delete("/posts/{source}/{id:path}", operation_id="posts_delete")

@@ -4,7 +4,7 @@ from fastapi import Request, Response
 
 import earshot
 from earshot.api import health, metrics
-from earshot.api.deps import May, RoomsDep
+from earshot.api.deps import May, RoomsDep, SettingsDep
 from earshot.api.routes import router
 from earshot.api.schemas.collection import Health, Readiness
 
@@ -22,9 +22,9 @@ def healthz() -> Health:
     operation_id="health_ready",
     responses={503: {"model": Readiness, "description": "Some check does not hold."}},
 )
-def readyz(rooms: RoomsDep, response: Response) -> Readiness:
+def readyz(rooms: RoomsDep, settings: SettingsDep, response: Response) -> Readiness:
     """Each thing that must hold, by name; 503 when one does not."""
-    found = health.readiness(rooms)
+    found = health.readiness(rooms, settings)
     response.status_code = 200 if found.ready else 503
     return found
 

@@ -81,7 +81,9 @@ def test(body: shapes.RuleTestIn, actor: ReadRules, rooms: RoomsDep) -> shapes.R
     """Try an expression on the stored posts, without saving it."""
     canonical = _readable(body.text)
     span = Span(body.since, body.until)
-    tried = query.rule_test(rooms.store, body.text, span=span, samples=body.samples)
+    tried = query.rule_test(
+        rooms.store, body.text, span=span, variant=body.variant, samples=body.samples
+    )
     return shapes.RuleTestOut(
         canonical=canonical,
         posts=tried.posts,
@@ -90,7 +92,7 @@ def test(body: shapes.RuleTestIn, actor: ReadRules, rooms: RoomsDep) -> shapes.R
         complete=tried.complete,
         since=tried.span.since,
         until=tried.span.until,
-        samples=present.posts(tried.samples, present.visible(rooms, actor), body.text),
+        samples=present.posts(rooms.store, tried.samples, present.visible(rooms, actor), body.text),
     )
 
 

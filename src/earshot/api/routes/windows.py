@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 from fastapi import Query
 
 from earshot.api import charts, present
-from earshot.api.deps import Range, ReadStats, RoomsDep, RuleId, Source, utc
+from earshot.api.deps import Range, ReadStats, RoomsDep, RuleId, Source, VariantOf, utc
 from earshot.api.problems import ProblemError
 from earshot.api.routes import router
 from earshot.api.schemas import windows as shapes
@@ -35,6 +35,7 @@ def series(
     step: Annotated[
         shapes.Step, Query(description="Width of a bucket; auto: as fine as 400 buckets allow.")
     ] = "auto",
+    variant: VariantOf = "all",
 ) -> shapes.SeriesSet:
     """Posts, authors or score over time, at most 400 buckets; by default the last hour."""
     del actor
@@ -48,6 +49,7 @@ def series(
         source=None if source == "*" else source,
         by_source=by == "source",
         measure=measure,
+        variant=variant,
     )
     lines = charts.series(rooms.store, asked)
     return shapes.SeriesSet(
@@ -58,6 +60,7 @@ def series(
         ],
         step=lines.step,
         measure=measure,
+        variant=variant,
         partial=lines.partial,
         gaps=present.gaps(rooms.store.gaps(lines.span), sources=_only(source), rules=asked.rules),
         as_of=as_of,
@@ -77,9 +80,7 @@ def top(
     ] = None,
     rule: RuleId = 0,
     source: Source = "*",
-    variant: Annotated[
-        shapes.Variant, Query(description="once: without copies; clean: also without spam.")
-    ] = "all",
+    variant: VariantOf = "all",
     limit: Annotated[int, Query(ge=1, le=200, description="The most rows.")] = 10,
 ) -> shapes.Top:
     """Rank a facet's values in a window: posts, then distinct authors; with the change of rank."""

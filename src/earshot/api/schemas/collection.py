@@ -77,7 +77,7 @@ class SourceState(Shape):
     source: str = Field(examples=["bluesky"])
     """The network."""
     state: str = Field(examples=["live"])
-    """connecting, live, catching_up, waiting, quiet, done or stopped."""
+    """connecting, live, catching_up, waiting, held, quiet, failed, done or stopped."""
     detail: str = Field(examples=["jetstream.us-east.bsky.network, v2"])
     """One sentence for people."""
     restarts: int | None = Field(examples=[0])
@@ -147,7 +147,7 @@ class ReplayIn(Shape):
 class Check(Shape):
     """One thing that must hold for the service to be ready."""
 
-    name: Literal["engine", "log", "store", "control"] = Field(examples=["engine"])
+    name: Literal["engine", "disk", "log", "store", "control"] = Field(examples=["engine"])
     """What was looked at."""
     ok: bool = Field(examples=[True])
     """Whether it is well."""
@@ -188,7 +188,9 @@ class Engine(Shape):
     """What the engine says of itself; a null is not known."""
 
     running: bool = Field(examples=[True])
-    """It noted something in the last 10 seconds."""
+    """A process works on this home."""
+    trouble: str | None = Field(examples=["/data/store.db: the disk is full: free some space"])
+    """Why it makes no progress and what to do about it; null: it works."""
     started_at: Moment | None
     """When it was started."""
     updated_at: Moment | None

@@ -1,6 +1,6 @@
 """Shapes that several nouns share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -12,6 +12,8 @@ AS_OF = "k3v9x2.1042"
 Moment = Annotated[
     AwareDatetime, Field(description="A moment in UTC, microseconds kept.", examples=[NOON])
 ]
+
+Variant = Literal["all", "once", "clean"]
 
 
 class Shape(BaseModel):

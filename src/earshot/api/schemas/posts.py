@@ -42,6 +42,24 @@ class Span(Shape):
     """How many characters."""
 
 
+class PostKey(Shape):
+    """Which post is meant."""
+
+    source: str = Field(examples=["bluesky"])
+    """The network."""
+    id: str = Field(examples=["at://did:plc:a/app.bsky.feed.post/1"])
+    """As the network writes it."""
+
+
+class Family(Shape):
+    """Posts of one day (UTC) with nearly the same text; known when the day was settled."""
+
+    first: PostKey | None
+    """The first of them, which may be the post itself; null: it is stored no more."""
+    size: int = Field(ge=2, examples=[14])
+    """How many they are."""
+
+
 class Post(Shape):
     """Anything a person published. A null is "the network did not say"; [] is "none"."""
 
@@ -147,6 +165,8 @@ class Post(Shape):
     """An earlier post has the same normalised text."""
     late: bool = Field(examples=[False])
     """Received over 10 minutes after `event_time`."""
+    family: Family | None
+    """Its near-duplicate family; null: it has none, or its day is not settled yet."""
     rules: list[int] = Field(examples=[[12]])
     """Rules that matched it, visible in this workspace."""
     spans: list[Span]

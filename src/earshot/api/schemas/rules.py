@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from earshot.api.schemas.common import CURSOR, Moment, Shape
+from earshot.api.schemas.common import CURSOR, Moment, Shape, Variant
 from earshot.api.schemas.posts import Post
 
 TEXT = '"bike lane" (leipzig OR #leipzig) -is:repost'
@@ -130,6 +130,8 @@ class RuleTestIn(Shape):
     """Event time from here; null: all that is stored."""
     until: Moment | None = None
     """Event time before this."""
+    variant: Variant = Field("all", examples=["all"])
+    """Which posts count; once: without copies, clean: also without spam."""
     samples: int = Field(10, ge=0, le=10, examples=[10])
     """The most posts to show."""
 

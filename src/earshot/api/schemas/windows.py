@@ -4,12 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from earshot.api.schemas.common import AS_OF, Gap, Moment, Shape
+from earshot.api.schemas.common import AS_OF, Gap, Moment, Shape, Variant
 
 Width = Literal["1m", "5m", "1h", "60m", "1d"]
 Step = Literal["auto", "1m", "5m", "1h", "1d"]
 Measure = Literal["posts", "authors", "score"]
-Variant = Literal["all", "once", "clean"]
 
 
 class Series(Shape):
@@ -36,6 +35,8 @@ class SeriesSet(Shape):
     """Width of a bucket in seconds."""
     measure: Measure = Field(examples=["posts"])
     """What is counted. `score` in thousandths."""
+    variant: Variant = Field(examples=["all"])
+    """Which posts count."""
     partial: bool = Field(examples=[True])
     """Whether the last bucket is still open: draw it dashed."""
     gaps: list[Gap]

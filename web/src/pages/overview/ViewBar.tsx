@@ -7,7 +7,7 @@ interface ViewBarProps {
   change: (change: Partial<View>) => void;
 }
 
-/** Range, rule and source: the same bar, the same URL keys, on every reading page. */
+/** Range, rule, source and how copies count: the same bar, the same URL keys, on every reading page. */
 export function ViewBar({ view, change }: ViewBarProps) {
   const rules = useRules().data?.items ?? [];
   const sources = Object.keys(useCounts().data?.by_source ?? {}).filter((s) => s !== "earshot");
@@ -36,6 +36,15 @@ export function ViewBar({ view, change }: ViewBarProps) {
             {networkName(source)}
           </option>
         ))}
+      </select>
+      <select
+        aria-label="Copies"
+        title="A copy has the same text as an earlier post"
+        value={view.variant}
+        onChange={(e) => change({ variant: e.currentTarget.value === "once" ? "once" : "all" })}
+      >
+        <option value="all">Count copies</option>
+        <option value="once">Count once</option>
       </select>
       <div className="segments" role="group" aria-label="Range">
         {(Object.keys(RANGES) as Range[]).map((range) => (

@@ -37,6 +37,7 @@ export function Overview() {
       </div>
       <div className="overview">
         <DemoBanner />
+        <TroubleBanner />
         <Figures />
         <Volume />
         <div className="feed-column">
@@ -52,6 +53,30 @@ export function Overview() {
         </div>
       </div>
     </>
+  );
+}
+
+/** Says what keeps posts from being worked off, or taken in; nothing is lost meanwhile. */
+function TroubleBanner() {
+  const engine = useSystem().data?.engine;
+  const held = (useSources().data?.items ?? []).filter((s) => s.state === "held");
+  if (engine && !engine.running)
+    return (
+      <p className="banner" role="status">
+        <strong>The engine does not run.</strong> What was collected waits in the log and is not lost.
+      </p>
+    );
+  if (engine?.trouble)
+    return (
+      <p className="banner" role="status">
+        <strong>The engine waits and tries again.</strong> {engine.trouble}. What was collected is not lost.
+      </p>
+    );
+  if (held.length === 0) return null;
+  return (
+    <p className="banner" role="status">
+      <strong>Collecting is held.</strong> {held.map((s) => `${s.connection}: ${s.detail}`).join("; ")}
+    </p>
   );
 }
 

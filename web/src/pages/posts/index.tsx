@@ -134,6 +134,7 @@ function filters(view: View) {
     ...(view.q ? { q: view.q } : {}),
     ...(view.rule ? { rule: [view.rule] } : {}),
     ...(view.source ? { source: [view.source] } : {}),
+    variant: view.variant,
     since: dayStable(Date.now() - RANGES[view.range] * 1000),
   };
 }

@@ -191,7 +191,7 @@ async function judge(text: string, samples: number, tell: (v: Verdict) => void):
   try {
     await bodyOf(api.POST("/api/v1/rules/validate", { body: { text } }));
     tell({ kind: "good", found: null });
-    const found = await bodyOf(api.POST("/api/v1/rules/test", { body: { text, samples } }));
+    const found = await bodyOf(api.POST("/api/v1/rules/test", { body: { text, samples, variant: "all" } }));
     tell({ kind: "good", found });
   } catch (error) {
     const problem = ProblemError.of(error);

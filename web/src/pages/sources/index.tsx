@@ -6,7 +6,7 @@ import { Loaded, Panel } from "../../ui/Panel";
 import { useCounts, useGaps, useSources, useSystem } from "../queries";
 
 const GOOD = new Set(["live", "done"]);
-const BAD = new Set(["waiting", "held", "stopped"]);
+const BAD = new Set(["waiting", "held", "failed", "stopped"]);
 const CLASSES = [
   "consumed",
   "unique",
@@ -163,6 +163,11 @@ function Counted() {
   );
 }
 
+function engineState(engine: Schemas["Engine"]): string {
+  if (!engine.running) return "down";
+  return engine.trouble ? "held" : "runs";
+}
+
 function Machine() {
   const system = useSystem();
   return (
@@ -170,7 +175,7 @@ function Machine() {
       <Loaded of={system} height={120}>
         {(s) => (
           <dl className="figures">
-            <Figure name="Engine" value={s.engine.running ? "runs" : "down"} more={`build ${s.build}`} />
+            <Figure name="Engine" value={engineState(s.engine)} more={s.engine.trouble ?? `build ${s.build}`} />
             <Figure
               name="Worked off"
               value={number(s.engine.records ?? 0)}
