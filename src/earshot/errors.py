@@ -9,6 +9,7 @@ EarshotError
 │   ├── NotFoundError     no such rule, file, post …
 │   └── ConflictError     somebody else changed or holds it
 ├── RetryableError        the same call may succeed later: wait and try again
+│   ├── DiskError         the disk is full, fails, or may not be written
 │   └── LogFullError      the log reached its size limit: back-pressure, with `retry_after`
 └── FormatError           bytes that cannot be cut into records
 """
@@ -82,6 +83,10 @@ class ConflictError(UsageError):
 
 class RetryableError(EarshotError):
     """The same call may succeed later: the caller waits and tries again."""
+
+
+class DiskError(RetryableError):
+    """The disk is full, fails, or may not be written; passes as soon as somebody mends that."""
 
 
 class LogFullError(RetryableError):

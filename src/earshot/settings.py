@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     bluesky: Bluesky = Bluesky()
     log_format: Literal["auto", "pretty", "json"] = "auto"
     """How the program's own messages look; `auto`: pretty on a terminal."""
-    batch: int = Field(4096, ge=1, le=65536)
+    batch: int = Field(16384, ge=1, le=65536)
     """The most records that one batch of the pipeline takes."""
 
     @classmethod

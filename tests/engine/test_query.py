@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -212,3 +213,23 @@ def test_marks_are_stretches_of_their_own_field():
     assert shown("red", 2) == [("text", "red")]
     assert shown("red", 3) == [("title", "red"), ("title", "red")]
     assert shown("-red", 2) == []
+
+
+@pytest.mark.parametrize("expression", ["", "red", "red -blue", "-red", "likes:3..", "is:copy"])
+@pytest.mark.parametrize("variant", ["once", "clean"])
+def test_without_copies_is_what_the_column_says(tmp_path, expression, variant):
+    some = [row | {"copy": i % 4 == 0} for i, row in enumerate(rows(300))]
+    with open_store(f"sqlite:///{tmp_path}/store.db", writable=True) as store:
+        store.commit(batch(*some), offset=1, at=NOON)
+        every = search(store, expression, limit=1000).posts
+        wanted = every.filter(~pl.col("copy"))["id"].to_list()
+        scope = Scope(variant=variant)
+        found = search(store, expression, limit=1000, scope=scope, total=True)
+        assert (found.posts["id"].to_list(), found.total) == (wanted, len(wanted))
+        short = search(store, expression, limit=2, scope=scope, total=True)
+        assert (short.posts["id"].to_list(), short.total) == (wanted[:2], len(wanted))
+        if expression:
+            tried = rule_test(store, expression, variant=variant)
+            assert (tried.posts, tried.hits) == (225, len(wanted))
+    with pytest.raises(UsageError, match="variant"):
+        search(store, expression, limit=1, scope=Scope(variant="twice"))

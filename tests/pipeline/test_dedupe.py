@@ -35,7 +35,8 @@ def work(store, happenings, compiled=NO_RULES, **options):
     """Work off one batch."""
     prepared = flow.prepare_decoded(*frames(happenings))
     state = flow.with_texts(store.state(prepared.wanted), store.known_texts(prepared.text_hashes))
-    flowed = flow.run(prepared, state, compiled, flow.FlowOptions(**options))
+    options = flow.FlowOptions(**options)
+    flowed = flow.run(flow.matched(prepared, compiled, options), state, options)
     store.apply(flowed.changes)
     return flowed
 

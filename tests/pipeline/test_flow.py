@@ -1,5 +1,6 @@
 """The stages strung together: what is kept, what is counted, what the store is told."""
 
+import itertools
 from dataclasses import dataclass
 
 import msgspec
@@ -11,11 +12,13 @@ from tests.pipeline.memory import MemoryStore
 from tests.pipeline.test_dedupe import ANYTHING, CUTS, QUICK, work, world
 from tests.pipeline.world import NOON, create, delete, frames, like, log, update
 
+from earshot.model.document import document
 from earshot.model.rule import RuleVersion
 from earshot.model.schema import RECORD, STORED
+from earshot.model.tokens import tokenize
 from earshot.pipeline import flow
 from earshot.pipeline.flow import FlowOptions
-from earshot.rules import compile_rules
+from earshot.rules import compile_rules, match
 
 
 def rules(*texts):
@@ -28,13 +31,29 @@ def rules(*texts):
 
 
 SUN = rules("sun", "sun OR moon")
+KNOWING = rules("sun", "is:copy", "is:late", "-is:copy moon", "likes:2..", "-likes:1..", "has:geo")
+"""Rules about what a batch alone does not tell."""
+
+
+@QUICK
+@given(ANYTHING, CUTS, st.sampled_from((1.0, 400.0)))
+def test_hits_are_those_of_the_posts_as_they_are_stored(happenings, cuts, step):
+    records, store = log(*happenings, step=step), MemoryStore()
+    edges = sorted({0, len(records), *(c for c in cuts if c < len(records))})
+    for start, end in itertools.pairwise(edges):
+        flowed = work(store, records[start:end], KNOWING)
+        stored = flowed.changes.posts
+        again = match(KNOWING, stored, tokenize(document(stored), index=True))
+        keys = stored["source", "id"][again["post"]].hstack(again["rule", "rule_version"])
+
+        assert sorted(flowed.changes.hits.rows()) == sorted(keys.rows())
 
 
 def test_posts_come_with_their_tokens_and_tags_for_the_index():
     flowed = work(MemoryStore(), log(create("1", text="The Sun, #Today")), SUN)
     row = flowed.changes.posts.to_dicts()[0]
 
-    assert flowed.changes.posts.columns == [*STORED, "index", "tags"]
+    assert flowed.changes.posts.columns == [*STORED, "index", "tags", "bands"]
     assert row["index"].split() == ["the", "sun", "#today", "today"]
     assert {"s_x", "k_post", "r1", "r2", "h_hashtags"} <= set(row["tags"].split())
 
@@ -131,7 +150,9 @@ def test_the_enricher_fills_columns_before_they_are_stored():
 def test_an_empty_batch_changes_nothing():
     assert world([]).content() == MemoryStore().content()
     prepared = flow.prepare_decoded(*frames([]))
-    flowed = flow.run(prepared, flow.State.nothing(), SUN, FlowOptions())
+    flowed = flow.run(
+        flow.matched(prepared, SUN, FlowOptions()), flow.State.nothing(), FlowOptions()
+    )
     assert all(f.is_empty() for f in (flowed.changes.posts, flowed.changes.counts, flowed.posts))
 
 
@@ -156,7 +177,9 @@ def test_a_record_goes_the_whole_way_from_its_bytes_to_the_store():
         jetstream("3lcaaaaaaaa2a", "Bom dia #Lisboa https://example.com/a")
     )
     prepared = flow.prepare(records_of(bytes_, b"{broken"))
-    flowed = flow.run(prepared, flow.State.nothing(), rules("#lisboa"), FlowOptions())
+    flowed = flow.run(
+        flow.matched(prepared, rules("#lisboa"), FlowOptions()), flow.State.nothing(), FlowOptions()
+    )
     row = flowed.changes.posts.row(0, named=True)
 
     assert flowed.classes.to_list() == ["unique", "quarantined"]

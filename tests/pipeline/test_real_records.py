@@ -29,7 +29,8 @@ def worked(records, size, store=None):
         prepared = flow.prepare(records[start : start + size])
         texts = store.known_texts(prepared.text_hashes)
         state = flow.with_texts(store.state(prepared.wanted), texts)
-        store.apply(flow.run(prepared, state, compile_rules([]), flow.FlowOptions()).changes)
+        matched = flow.matched(prepared, compile_rules([]), flow.FlowOptions())
+        store.apply(flow.run(matched, state, flow.FlowOptions()).changes)
     return store
 
 

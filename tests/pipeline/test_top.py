@@ -87,6 +87,7 @@ def test_rows_have_the_schema_and_order_of_windows(posts):
 def test_totals_stand_beside_each_window():
     made = windows([(0, "a", [], False), (0, "a", [], True), (1, "b", ["t"], False)])
     assert totals(made.blocks).rows() == [(2, 1, 0), (1, 1, 0)]
+    assert totals(made.blocks, "once").rows() == [(1, 1, 0), (1, 1, 0)]
 
 
 def test_values_without_a_post_are_on_no_list():

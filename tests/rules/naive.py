@@ -13,8 +13,13 @@ FLAGS = {"verified": "author_verified", "bot": "author_bot"}
 
 
 def matches(node, post, document):
+    return evaluated([node], post, document)[0]
+
+
+def evaluated(nodes, post, document):
+    """The truth of each of many expressions."""
     words = [(token, position) for token, _, position in naive_tokens(document)]
-    return _node(node, post, words)
+    return [_node(node, post, words) for node in nodes]
 
 
 def _node(node, post, words):

@@ -27,7 +27,7 @@ WORDS = [
     "@bob.example",
     "$TEA", "☕", "日", "日本", "本語", "#日本", "ไทย", "ไ", "чай", "한국", "shop", "teapot",
     "e-mail", "1",
-    "🇪🇸", "👍🏽",
+    "🇪🇸", "👍🏽", "مرحبا", "שלום", "नमस्ते", "ລາວ", "ខ្មែរ", "မြန်မာ", "ひらがな", "カタカナ",
 ]  # fmt: skip
 FILLERS = [
     *WORDS,
@@ -82,7 +82,22 @@ LEAVES = st.one_of(
         st.integers(1, 4),
     ),
     st.sampled_from(
-        ["t", "tea", "teap", "Стр", "ча", "#t", "@bob", "日", "日本", "日本語", "don'"]
+        [
+            "t",
+            "tea",
+            "teap",
+            "Стр",
+            "ча",
+            "#t",
+            "@bob",
+            "日",
+            "日本",
+            "日本語",
+            "don'",
+            "مر",
+            "नम",
+            "မြ",
+        ]
     ).map(Prefix),
     FIELDS,
     st.builds(lambda name, r: Range(name, *r), st.sampled_from(sorted(RANGES)), RANGE),

@@ -1,11 +1,13 @@
 import datetime as dt
+import itertools
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.rules import naive
-from tests.rules.strategies import BATCHES, NODES, NOW, frame, tokens
+from tests.rules.strategies import BATCHES, NODES, NOW, WORDS, frame, tokens
 
 from earshot.errors import RuleSyntaxError, UsageError
 from earshot.model.rule import RuleVersion
@@ -13,6 +15,7 @@ from earshot.model.tokens import tokenize
 from earshot.rules import compile_rules, format_rule, match, matches, parse
 from earshot.rules.compile import compile_expressions
 from earshot.rules.match import evaluate
+from earshot.rules.nodes import Field, Not, Phrase, Word, all_of, any_of
 
 
 def version(rule, text, *, number=1, since=-100, until=None):
@@ -47,6 +50,36 @@ def test_columns_and_plain_python_agree(nodes, rows):
     }
 
     assert sorted(zip(post.tolist(), expression.tolist(), strict=True)) == sorted(expected)
+
+
+SHAPES = (
+    lambda a, b, c: all_of([Word(a), any_of([Word(b), Word(c)])]),
+    lambda a, b, c: any_of([Word(a), all_of([Word(b), Not(Word(c))])]),
+    lambda a, b, c: all_of([Phrase(f"{a} {b}"), Not(Word(c))]),
+    lambda a, b, c: all_of([any_of([Word(a), Phrase(f"{b} {c}")]), Not(Phrase(f"{c} {a}"))]),
+    lambda a, b, c: all_of(
+        [Not(all_of([Word(a), Word(b)])), any_of([Word(c), Field("lang", "en")])]
+    ),
+    lambda a, b, c: any_of([Not(Word(a)), all_of([Word(b), Not(any_of([Word(a), Word(c)]))])]),
+)
+
+
+@pytest.mark.slow
+def test_25_000_rules_and_plain_python_agree():
+    several = itertools.islice(itertools.product(WORDS, repeat=3), 25_000)
+    nodes = [SHAPES[i % len(SHAPES)](*words) for i, words in enumerate(several)]
+    rows = [
+        {"source": "x", "id": str(i), "text": " ".join(WORDS[i::5]), "lang": "en" if i else None}
+        for i in range(5)
+    ]
+    posts = frame(rows)
+    post, expression = evaluate(compile_expressions(nodes), posts, tokens(posts))
+    found = np.zeros((len(nodes), len(rows)), np.bool_)
+    found[expression, post] = True
+    expected = [naive.evaluated(nodes, row, row["text"]) for row in posts.to_dicts()]
+
+    assert (np.array(expected) == found.T).all()
+    assert len(post) == found.sum()
 
 
 @settings(max_examples=50)

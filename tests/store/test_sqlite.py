@@ -17,16 +17,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from earshot.disk import migrate, open_sqlite
 from earshot.errors import ConfigError, ConflictError, EarshotError
-from earshot.model.changes import FLAG, KEY, Wanted
+from earshot.model.changes import DIRTY, FLAG, KEY, PROMOTED, Wanted
 from earshot.model.index import Span, Term
-from earshot.model.schema import COUNT, OBSERVATION, TOMBSTONE
+from earshot.model.schema import AUTHOR, COUNT, OBSERVATION, STORED, TOMBSTONE
 from earshot.store import _find as find
 from earshot.store import open_store
 from earshot.store._feed import KEEP_BYTES, Feed
 from earshot.store._keys import SLOTS, hashes
+from earshot.store._rows import DERIVED
+from earshot.store._schema import PRAGMAS, STEPS
 from earshot.store.sqlite import connect
-from earshot.testing.builders import NOON, batch, rows_of, stored
+from earshot.testing.builders import NOON, batch, posts_of, rows_of, stored
 from earshot.testing.store import ALWAYS, found, keys, known, put, tombstones
 
 MINUTE = dt.timedelta(minutes=1)
@@ -237,6 +240,93 @@ def test_the_lock_names_the_process_that_writes(url):
     assert str(os.getpid()) in str(caught.value)
     assert "store.db" in str(caught.value)
     assert caught.value.hint
+
+
+URI = "at://did:plc:a/app.bsky.feed.post/3l"
+ALIKE = [
+    stored(
+        URI,
+        source="bluesky",
+        author_handle=None,
+        author_id="did:plc:a",
+        created_at=NOON,
+        root=URI,
+        conversation=URI,
+        permalink="https://bsky.app/profile/did:plc:a/post/3l",
+    ),
+    stored("7", source="x", author_handle="ada", permalink="https://x.com/ada/status/7"),
+    stored("8", source="x", author_handle=None, permalink="https://x.com/i/status/8"),
+    stored("9", source="x", author_handle="Ada", permalink="https://x.com/ada/status/9"),
+    stored("10", root="9", conversation="9", permalink=None, created_at=NOON + MINUTE),
+    stored("11", root="11", conversation="12", permalink="https://x.com/ada/status/11"),
+    stored("12", root=None, conversation="12", created_at=None),
+]
+
+
+def alike(store):
+    every = posts_of(ALIKE).select(KEY.names())
+    return store.get(every).select(STORED.names()).sort("id")
+
+
+class TestColumnsThatSayWhatOthersDo:
+    def test_they_come_back_exactly(self, url):
+        with connect(url, writable=True) as store:
+            put(store, batch(*ALIKE))
+            assert alike(store).equals(posts_of(ALIKE).sort("id"))
+            kept = store._db.execute(
+                f"SELECT {','.join(DERIVED)} FROM posts ORDER BY id"
+            ).fetchall()
+            assert [None] * 4 in [list(row) for row in kept]
+
+    def test_one_that_is_read_alone_is_whole(self, url):
+        with open_store(url, writable=True) as store:
+            put(store, batch(*ALIKE))
+            whole = alike(store)
+            sources = whole["source"].unique().to_list()
+            minutes = rows_of(DIRTY, *((NOON, source) for source in sources))
+            for column in DERIVED:
+                page = pl.concat(store.by_minutes(minutes, columns=(column, "id"))).sort("id")
+                assert page[column].equals(whole[column], null_equal=True)
+
+    def test_what_changes_a_post_leaves_them_as_they_were(self, url):
+        with open_store(url, writable=True) as store:
+            put(store, batch(*ALIKE))
+            named = dict.fromkeys(AUTHOR) | {"handle": "grace", "name": "Grace", "seen_at": NOON}
+            authors = [named | {"source": p["source"], "id": p["author_id"]} for p in ALIKE]
+            every = [(p["source"], p["id"]) for p in ALIKE]
+            promoted = rows_of(PROMOTED, *((*key, True, True) for key in every))
+            put(store, batch(authors=rows_of(AUTHOR, *(tuple(a.values()) for a in authors))))
+            put(store, batch(promoted=promoted, flags=rows_of(FLAG, *((*k, True) for k in every))))
+            after = alike(store)
+            assert after.select(*DERIVED).equals(posts_of(ALIKE).sort("id").select(*DERIVED))
+            assert after["author_handle"].null_count() == 0
+            assert after.select("copy", "late", "hidden", "consumed").rows() == [(True,) * 4] * 7
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(url, tmp_path):
+    db = open_sqlite(tmp_path / "store.db", PRAGMAS)
+    migrate(db, tmp_path, STEPS[:1])
+    lists = (
+        '{"h":["a"],"m":null,"c":[],"l":[{"url":"u","expanded":null,"canonical":"","domain":"d"}'
+    )
+    lists += '],"d":[]}'
+    noon = int(NOON.timestamp() * 1_000_000)
+    db.execute(
+        """INSERT INTO posts (spot, ord, source, id, event_time, root, flags, lists)
+        VALUES (?, 1, 'x', '1', ?, '1', 1, ?)""",
+        (noon // 1000 * SLOTS, noon, lists),
+    )
+    hits = [(noon // 1000 * SLOTS, rule, 1) for rule in (10, 9)]
+    db.executemany("INSERT INTO hits VALUES (?, ?, ?)", hits)
+    db.execute("INSERT INTO dirty VALUES (?, 'x')", (noon,))
+    db.close()
+    with open_store(url, writable=True) as store:
+        one = store.get(keys("1", source="x")).row(0, named=True)
+        link = {"url": "u", "expanded": None, "canonical": "", "domain": "d"}
+        wanted = {"root": "1", "hashtags": ["a"], "mentions": None, "cashtags": [], "media": []}
+        assert {c: one[c] for c in wanted} == wanted
+        assert (one["links"], one["rules"], one["created_at"]) == ([link], [9, 10], None)
+        assert store.dirty().rows() == [(NOON, "x", 0)]
 
 
 def test_a_newer_file_is_refused(url):

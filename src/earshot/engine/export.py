@@ -1,7 +1,8 @@
 """Posts as files: CSV, JSON lines, Parquet, or keys only; row after row, without a cap.
 
-One post a line (or row) in the order of the schema, `source` and `id` first, `rules` last. How the
-posts were found goes with them: as comment lines of CSV, as metadata of Parquet.
+One post a line (or row) in the order of the schema, `source` and `id` first; then what was found
+of it: whether it is a copy, its near-duplicate family, and `rules` last. How the posts were found
+goes with them: as comment lines of CSV, as metadata of Parquet.
 """
 
 import datetime as dt
@@ -15,18 +16,28 @@ import pyarrow.parquet as pq
 
 import earshot
 from earshot.engine.query import Scope, export_rows
+from earshot.model.changes import KEY
 from earshot.model.rule import RuleVersion
-from earshot.model.schema import GAP, POST, empty
+from earshot.model.schema import GAP, POST, STORED, empty
 from earshot.model.tokens import TOKEN_VERSION
 from earshot.store import Store
 
 FORMATS: Final = ("csv", "jsonl", "parquet", "ids")
-COLUMNS: Final = (*POST.names(), "rules")
+FAMILY: Final = ("family_source", "family_id", "family_size")
+"""Key of the first post of a post's near-duplicate family, and how many they are."""
 CHUNK: Final = 1 << 20
 FORMULA: Final = r"^[=+\-@\t\r]"
 """A cell that begins so would be run by a spreadsheet: an apostrophe goes before it."""
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
-_SCHEMA: Final = pl.Schema({**POST, "rules": pl.List(pl.Int64)})
+_SCHEMA: Final = pl.Schema(
+    {
+        **POST,
+        "copy": STORED["copy"],
+        **dict(zip(FAMILY, (pl.String(), pl.String(), pl.Int64()), strict=True)),
+        "rules": pl.List(pl.Int64()),
+    }
+)
+COLUMNS: Final = tuple(_SCHEMA)
 
 
 def write_posts(  # noqa: PLR0913 - what, where to, and how it is told
@@ -64,16 +75,19 @@ def write_posts(  # noqa: PLR0913 - what, where to, and how it is told
                 on_progress(written)
 
     frames = export_rows(store, expression or "", scope=scope)
-    for data in encoded(counted(), form, provenance):
+    for data in encoded(store, counted(), form, provenance):
         to.write(data)
     return written
 
 
 def encoded(
-    frames: Iterable[pl.DataFrame], form: str, provenance: Mapping[str, Any] | None = None
+    store: Store,
+    frames: Iterable[pl.DataFrame],
+    form: str,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Iterator[bytes]:
-    """Frames of STORED + `rules` as the bytes of one file, piece by piece."""
-    shaped = (f.select(COLUMNS) for f in frames)
+    """Frames of STORED + `rules` of a store as the bytes of one file, piece by piece."""
+    shaped = (_with_families(store, f).select(COLUMNS) for f in frames)
     match form:
         case "csv":
             return _csv(shaped, provenance)
@@ -82,10 +96,16 @@ def encoded(
         case "ids":
             return (
                 f.select("source", "id").write_csv(separator="\t", include_header=False).encode()
-                for f in shaped
+                for f in frames
             )
         case _:
             return _parquet(shaped, provenance)
+
+
+def _with_families(store: Store, posts: pl.DataFrame) -> pl.DataFrame:
+    names = dict(zip(("first_source", "first_id", "size"), FAMILY, strict=True))
+    families = store.families(posts).rename(names)
+    return posts.join(families, on=KEY.names(), how="left", maintain_order="left")
 
 
 def provenance_of(
@@ -116,6 +136,7 @@ def provenance_of(
         "until": _text(scope.span.until),
         "sources": list(scope.sources),
         "languages": list(scope.langs),
+        "variant": scope.variant,
         "rules": [
             {"id": r.rule, "name": r.name, "version": r.version, "text": r.text} for r in rules
         ],

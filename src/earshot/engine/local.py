@@ -1,7 +1,8 @@
 """The embedded engine: log → pipeline → store, one batch after the other, in one process.
 
-While a batch is matched and committed, the next is read, decoded and tokenised on a second thread;
-polars, numba and SQLite all leave the interpreter lock alone while they work.
+While a batch is deduplicated and committed, the next is read, decoded and matched on a second
+thread, and the last is counted on a third; polars, numba and SQLite all leave the interpreter lock
+alone while they work.
 
 Up to the commit a batch can be done again, and after it nothing can fail but memory: so whatever
 the disk does, a batch is in or out, and trying again is right.
@@ -20,6 +21,8 @@ import polars as pl
 import psutil
 import structlog
 
+from earshot.engine.beside import WindowThread
+from earshot.engine.families import Families
 from earshot.engine.home import Rooms
 from earshot.engine.rate import Rate
 from earshot.engine.rulebook import Rulebook
@@ -27,22 +30,23 @@ from earshot.engine.seal import Sealer
 from earshot.engine.tallies import Tallies, notes_of
 from earshot.engine.windows import WindowKeeper
 from earshot.errors import ConfigError, EarshotError, RetryableError
+from earshot.model.changes import State
 from earshot.pipeline import flow
-from earshot.rules import CompiledRules
 
 say = structlog.get_logger(__name__)
 
 IDLE_S: Final = 0.05
 """How long the engine waits when the log has nothing new."""
 WINDOWS_EVERY_S: Final = 1.0
-WINDOWS_REST: Final = 6
-"""After windows took t seconds, the flow has 6 t before they are made again: a minute that is still
-filling is not made over and over while the log waits."""
+WINDOWS_REST: Final = 2
+"""After windows took t seconds, their thread rests for 2 t, so that the flow has the machine."""
 NOTE_EVERY_S: Final = 1.0
 RETIRE_EVERY_S: Final = 60.0
 RETIRE_LATEST_S: Final = 240.0
 """So much later than that where the log never runs empty."""
 TRIM_EVERY_S: Final = 1.0
+LEAP: Final = dt.timedelta(hours=1)
+"""How far the clock may be set forward while the engine runs and still say what is old."""
 LOOK_AT_RULES_EVERY_S: Final = 0.2
 BACKOFF_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 SEAL: Final = b'"kind":"seal"'
@@ -59,7 +63,7 @@ class Pulse:
     stage_us: Counter[str] = field(default_factory=Counter)
     """Microseconds spent in each stage since the start."""
     trouble: str = ""
-    """Why it waits and tries again; empty: it does not."""
+    """Why it waits and tries again, with the remedy; empty: it does not."""
 
 
 class LocalEngine:
@@ -76,15 +80,19 @@ class LocalEngine:
         _refuse_another_log(rooms, self._offset)
         self._options = flow.FlowOptions(keep=rooms.settings.keep.posts)
         self._rules = Rulebook(rooms.control)
-        self._windows = WindowKeeper(rooms.store, rooms.settings.weights.model_dump())
+        keeper = WindowKeeper(rooms.store, rooms.settings.weights.model_dump())
+        self._windows = WindowThread(keeper, rooms.clock, lambda s: self.took("windows", s))
         self._sealer = Sealer(rooms)
+        self._families = Families(rooms.store, rooms.clock)
         self._tallies = Tallies(rooms.store)
         self._gaps_seen = int(rooms.store.facts(GAPS).get(GAPS, "0"))
         self._ahead = ThreadPoolExecutor(1, "prepare")
-        self._next: Future[flow.Prepared | None] | None = None
+        self._next: Future[flow.Matched | None] | None = None
         self._due: dict[str, float] = {}
         self._rate = Rate()
         self._lag_s = 0.0
+        self._lags = False
+        self._began = (self._clock.now(), self._clock.monotonic())
         self.pulse = Pulse(started_at=self._clock.now().isoformat())
 
     def step(self) -> int:
@@ -93,22 +101,23 @@ class LocalEngine:
         Raises:
             RetryableError: Nothing of the batch was committed; the next step does it again.
         """
-        prepared = self._take()
-        if prepared is None:
+        matched = self._take()
+        if matched is None:
+            self._lags = False
             self._commit_gaps_alone()
             return 0
-        records = prepared.records
+        prepared, records = matched.prepared, matched.prepared.records
         after = int(records["offset"][-1]) + 1
         self._next = self._ahead.submit(self._prepare, after)
         with self._timed("state"):
             state = self._store.state(prepared.wanted)
             state = flow.with_texts(state, self._store.known_texts(prepared.text_hashes))
         with self._timed("pipeline"):
-            flowed = flow.run(prepared, state, self._rules_for(records), self._options)
+            flowed = flow.run(matched, state, self._options)
         with self._timed("store"):
             self._commit(records, flowed, state, after)
-        with self._timed("windows"):
-            self._windows.note(flowed)
+        self._lags = records.height >= self._rooms.settings.batch
+        self._windows.note(flowed, after)
         self._count(records)
         if _seal_asked(records):
             self._sealer.seal()
@@ -143,17 +152,20 @@ class LocalEngine:
         self.close()
 
     def drain(self, *, progress: Callable[[int], None] | None = None) -> None:
-        """Work until the log is empty and all windows are made; for commands without an engine."""
+        """Work until the log is empty, all windows are made and all closed days are settled.
+
+        For commands without an engine.
+        """
         while worked := self.step():
             self.upkeep()
             if progress:
                 progress(worked)
         self.settle()
+        self._families.finish()
 
     def settle(self) -> None:
         """Make every dirty window and tell how the engine is."""
-        with self._timed("windows"):
-            self._windows.flush(self._clock.now(), everything=True)
+        self._windows.settle()
         self._note()
 
     def close(self) -> None:
@@ -169,34 +181,34 @@ class LocalEngine:
     def abandon(self) -> None:
         """End the threads and nothing else: what is open is found again, as after a crash."""
         self._ahead.shutdown(wait=True, cancel_futures=True)
+        self._windows.close()
         self._rules.close()
         self._sealer.close()
+        self._families.close()
 
     # -- parts of a step -------------------------------------------------------------------
-    def _take(self) -> flow.Prepared | None:
+    def _take(self) -> flow.Matched | None:
         waiting, self._next = self._next, None
-        prepared = waiting.result() if waiting is not None else None
-        if prepared is None or prepared.records["offset"][0] != self._offset:
+        matched = waiting.result() if waiting is not None else None
+        if matched is None or matched.prepared.records["offset"][0] != self._offset:
             return self._prepare(self._offset)
-        return prepared
+        return matched
 
-    def _prepare(self, offset: int) -> flow.Prepared | None:
+    def _prepare(self, offset: int) -> flow.Matched | None:
+        """Do all that needs no knowledge of the store; never on two threads at once."""
+        if self._is_due("rules", LOOK_AT_RULES_EVERY_S):
+            self._rules.look()
         with self._timed("log"):
             records = self._log.read(offset, limit=self._rooms.settings.batch)
         if records.height == 0:
             return None
         with self._timed("decode"):
-            return flow.prepare(records)
-
-    def _rules_for(self, records: pl.DataFrame) -> CompiledRules:
-        if self._is_due("rules", LOOK_AT_RULES_EVERY_S):
-            self._rules.look()
+            prepared = flow.prepare(records)
         newest: dt.datetime = records["received_at"].max()  # type: ignore[assignment]  # times, and there is one
-        return self._rules.ready(newest)
+        with self._timed("match"):
+            return flow.matched(prepared, self._rules.ready(newest), self._options)
 
-    def _commit(
-        self, records: pl.DataFrame, flowed: flow.Flowed, state: flow.State, after: int
-    ) -> None:
+    def _commit(self, records: pl.DataFrame, flowed: flow.Flowed, state: State, after: int) -> None:
         """Put a batch in, whole; then remember that it is."""
         changes = flowed.changes
         tallies = self._tallies.with_batch(records, flowed.classes, flowed.embedded_in)
@@ -233,9 +245,11 @@ class LocalEngine:
 
     def _held(self, error: BaseException, wait: float) -> None:
         """Tell that the engine waits, and why; the disk that fails may refuse this as well."""
-        self._next = None
-        self.pulse.trouble = str(error)
+        if self._next is not None:
+            self._next.exception()  # it ends, and is done again
+            self._next = None
         hint = getattr(error, "hint", "")
+        self.pulse.trouble = f"{error}: {hint}" if hint else str(error)
         say.error("engine waits and tries again", why=str(error), hint=hint, wait_s=wait)
         try:
             self._note()
@@ -245,14 +259,9 @@ class LocalEngine:
     # -- upkeep ----------------------------------------------------------------------------
     def upkeep(self, *, idle: bool = False) -> None:
         """Do what is due beside the flow; what can wait waits until the log is empty (`idle`)."""
-        if self._is_due("rules", LOOK_AT_RULES_EVERY_S):
-            self._rules.look()
-        if self._is_due("windows", WINDOWS_EVERY_S):
-            began = self.now()
-            with self._timed("windows"):
-                self._windows.flush(self._clock.now(), everything=False)
-            rest = WINDOWS_REST * (self.now() - began)
-            self._due["windows"] = self.now() + max(WINDOWS_EVERY_S, rest)
+        if not self._windows.busy and self._is_due("windows", WINDOWS_EVERY_S):
+            took = self._windows.flush(lagging=self._lags)
+            self._due["windows"] = self.now() + max(WINDOWS_EVERY_S, WINDOWS_REST * took)
         if self._is_due("note", NOTE_EVERY_S):
             self._note()
         if self._is_due("trim", TRIM_EVERY_S) and self._log_presses():
@@ -262,21 +271,30 @@ class LocalEngine:
         if self._sealer.due():
             with self._timed("lake"):
                 self._sealer.advance()
+        self._families.advance()
 
     def _log_presses(self) -> bool:
         """Whether what was worked off takes room that collectors may be waiting for."""
         return self._log.size() > self._rooms.settings.keep.log_gigabytes * 1e9 / 2
 
     def _trim(self) -> None:
-        keep, now = self._rooms.settings.keep, self._clock.now()
+        keep, now = self._rooms.settings.keep, self._trusted_now()
         self._log.trim(
             upto=self._offset,
             before=now - dt.timedelta(hours=keep.log_hours),
             max_bytes=int(keep.log_gigabytes * 1e9 / 2),
         )
 
+    def _trusted_now(self) -> dt.datetime:
+        """Now, for what removes for ever: a clock that is set forward removes nothing early.
+
+        It may have gone on since the start by what passed, and by LEAP for what sets it right.
+        """
+        passed = dt.timedelta(seconds=self._clock.monotonic() - self._began[1])
+        return min(self._clock.now(), self._began[0] + passed + LEAP)
+
     def _retire(self) -> None:
-        keep, now = self._rooms.settings.keep, self._clock.now()
+        keep, now = self._rooms.settings.keep, self._trusted_now()
         self._store.retire(
             before=now - dt.timedelta(days=keep.days),
             max_bytes=int(keep.gigabytes * 1e9),
@@ -330,8 +348,7 @@ def _refuse_another_log(rooms: Rooms, offset: int) -> None:
 
 def _may_pass(error: BaseException) -> bool:
     """Whether the same step may succeed later."""
-    passing = (RetryableError, OSError)
-    return isinstance(error, passing) or isinstance(error.__cause__, OSError)
+    return isinstance(error, (RetryableError, OSError))
 
 
 def _gap_note(gaps: pl.DataFrame) -> dict[str, str]:

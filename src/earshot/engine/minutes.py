@@ -53,7 +53,7 @@ class OpenMinutes:
 
     def __init__(self, store: Store, weights: Weights) -> None:
         self._weights = weights
-        bounds, dirty = store.bounds(), set(store.dirty().iter_rows())
+        bounds, dirty = store.bounds(), set(store.dirty().select(_ON).iter_rows())
         self._posts = _Part(bounds[1] if bounds else None, dirty)
         self._scores = _Part(store.last_observed(), dirty)
         self._keys = _Keys()
@@ -75,6 +75,10 @@ class OpenMinutes:
         self._note_scores(seen, fresh)
         self._note_taken_back(changes)
         self._bound()
+
+    def newest(self) -> dict[str, dt.datetime]:
+        """The newest minute of each source that a post of it was noted in."""
+        return self._posts.newest
 
     def known(self, minutes: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
         """Of these DIRTY rows: whether posts, and whether scores, are counted here."""
@@ -177,13 +181,13 @@ class _Part:
         """Minutes that are not whole, or not any more."""
         self._carried: list[Carried] = []
         self._again: list[pl.DataFrame] = []
-        self._newest: dict[str, dt.datetime] = {}
+        self.newest: dict[str, dt.datetime] = {}
 
     def start(self, rows: pl.DataFrame) -> None:
         """Open the minutes of these rows that may be whole."""
         for minute in rows.select(_ON).unique().iter_rows():
             start, source = minute
-            self._newest[source] = max(start, self._newest.get(source, start))
+            self.newest[source] = max(start, self.newest.get(source, start))
             if start > self._after and minute not in self._spent:
                 self.open.add(minute)
 
@@ -192,7 +196,7 @@ class _Part:
 
         Posts and scores have each their own: an archive is seen long after it was written.
         """
-        return {m for m in self.open if m[0] < self._newest[m[1]] - OPEN_FOR}
+        return {m for m in self.open if m[0] < self.newest[m[1]] - OPEN_FOR}
 
     def give_up(self, minutes: set[Minute]) -> None:
         """Leave these minutes to the store, for good."""

@@ -15,7 +15,9 @@ import polars as pl
 from earshot.clock import Clock, SystemClock
 from earshot.errors import RuleSyntaxError, UsageError
 from earshot.model.document import document
-from earshot.model.index import Plan, Span
+from earshot.model.index import All, Plan, Query, Span, Tag
+from earshot.model.schema import VARIANTS
+from earshot.model.tags import IS, tag
 from earshot.model.tokens import tokenize
 from earshot.rules import Node, format_rule, matches, parse, plan
 from earshot.rules import spans as spans_of
@@ -40,6 +42,8 @@ class Scope:
     sources: tuple[str, ...] = ()
     langs: tuple[str, ...] = ()
     rules: tuple[int, ...] = ()
+    variant: str = "all"
+    """One of VARIANTS; as long as nothing is marked as spam or abuse, `clean` is as `once`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ class _Question:
     scope: Scope
 
     def verified(self, rows: pl.DataFrame) -> pl.DataFrame:
+        if self.scope.variant != "all":
+            rows = rows.filter(~pl.col("copy"))
         if self.plan.exact or self.node is None or rows.height == 0:
             return rows
         tokens = tokenize(document(rows), index=True)
@@ -162,6 +168,7 @@ def rule_test(  # noqa: PLR0913 - one question, its parts
     expression: str,
     *,
     span: Span | None = None,
+    variant: str = "all",
     samples: int = 10,
     budget_s: float = BUDGET_S,
     clock: Clock = _CLOCK,
@@ -171,13 +178,13 @@ def rule_test(  # noqa: PLR0913 - one question, its parts
     Raises:
         RuleSyntaxError: The expression cannot be read.
     """
-    question = _ask(expression, Scope(span or Span()))
+    question = _ask(expression, Scope(span or Span(), variant=variant))
     deadline = clock.monotonic() + budget_s
     counted, whole, reached = _count(store, question, lambda: clock.monotonic() > deadline)
     first = search(store, expression, limit=max(1, samples), scope=question.scope, clock=clock)
     looked = _looked_at(store, question.scope.span, None if whole else reached)
     return Tried(
-        posts=store.count(None, question.scope.span),
+        posts=_number(store, None, question.scope),
         hits=counted,
         samples=first.posts.head(samples),
         complete=whole,
@@ -226,6 +233,9 @@ def place_of(rows: pl.DataFrame, row: int) -> Place:
 
 def _ask(expression: str, scope: Scope) -> _Question:
     """Read an expression and its scope."""
+    if scope.variant not in VARIANTS:
+        msg = f"unknown variant {scope.variant!r}"
+        raise UsageError(msg, hint=f"known: {', '.join(VARIANTS)}")
     parts = []
     if expression.strip():
         parse(expression)  # alone first: an error points at the place where it was typed
@@ -274,7 +284,7 @@ def _count(
     """All matches; whether all candidates were looked at; the last one that was."""
     scope = question.scope
     if question.plan.exact:
-        return store.count(question.plan.query, scope.span, rules=scope.rules), True, None
+        return _number(store, question.plan.query, scope), True, None
     counted, place = 0, None
     while True:
         rows = _select(store, question, WIDEST_PAGE, place, newest_first=True)
@@ -284,6 +294,16 @@ def _count(
         place = place_of(rows, -1)
         if late():
             return counted, False, place
+
+
+def _number(store: Store, query: Query | None, scope: Scope) -> int:
+    """How many posts the index finds, exactly."""
+    found = store.count(query, scope.span, rules=scope.rules)
+    if scope.variant == "all":
+        return found
+    copies = Tag(tag(IS, "copy"))
+    both = copies if query is None else All((query, copies))
+    return found - store.count(both, scope.span, rules=scope.rules)
 
 
 def _pages(store: Store, question: _Question, size: int) -> Iterator[pl.DataFrame]:

@@ -243,6 +243,8 @@ class _Working:
         try:
             self._work()
             self.ended = self._engine.now()
+            if not self._stop.is_set():
+                self._engine.drain()
             self._engine.close()
         except BaseException as e:  # noqa: BLE001 - carried over to the calling thread
             self._engine.abandon()

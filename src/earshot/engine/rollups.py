@@ -6,11 +6,12 @@ noted in the store first, so that no end of the process loses them.
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from earshot.clock import from_micros, micros
@@ -29,6 +30,9 @@ AT_REST: Final = dt.timedelta(seconds=5)
 """How long nothing must have changed before a roll-up is made, where event time stands still."""
 GRACE: Final = dt.timedelta(minutes=2)
 """How far event time must have gone on before it is made at once."""
+COST: Final = dt.timedelta(microseconds=10)
+"""A roll-up rests this long for each of its rows before it is made again for a late post: ten
+times what merging a row takes. Narrower windows answer meanwhile."""
 MOST_PAIRS: Final = 3_000_000
 """(value, author) pairs of small windows kept in memory until they are merged."""
 
@@ -54,7 +58,7 @@ class RollUps:
         self._store = store
         self._owed: dict[Key, _Owed] = {}
         self._at_hand: dict[int, list[Windows]] = {width: [] for width in PARTS}
-        self._newest: dict[str, dt.datetime] = {}
+        self._resting: dict[Key, dt.datetime] = {}
         self._noted: set[Key] = set()
         for width, start, source in _read(store.facts(FACT).get(FACT, "[]")):
             key = (width, from_micros(start), source)
@@ -69,8 +73,6 @@ class RollUps:
             minutes: The minutes, those that became empty too.
             now: To know when they come to rest.
         """
-        for source, newest in minutes.group_by("source").agg(pl.col("minute").max()).iter_rows():
-            self._newest[source] = max(newest, self._newest.get(source, newest))
         parts = minutes.select(start="minute", source="source")
         fives = self._touch(FIVE_MINUTES, parts, now)
         self._touch(HOUR, fives, now)
@@ -81,15 +83,30 @@ class RollUps:
             self._owed[key].dropped = True
         return [b for width in PARTS for b in empty(self._there(width, new), width)]
 
-    def due(self, now: dt.datetime, dirty: pl.DataFrame, *, everything: bool) -> list[Key]:
-        """Roll-ups to make now, small ones first: nothing below them is dirty or owed."""
+    def due(
+        self,
+        now: dt.datetime,
+        dirty: pl.DataFrame,
+        newest: Mapping[str, dt.datetime],
+        *,
+        everything: bool,
+    ) -> list[Key]:
+        """Roll-ups to make now, small ones first: nothing below them is dirty or owed.
+
+        Args:
+            now: The present.
+            dirty: Minutes that wait, at least DIRTY.
+            newest: How far event time has come in each source.
+            everything: Also those that are still touched.
+        """
+        self._resting = {key: until for key, until in self._resting.items() if until > now}
         open_ = {(HOUR, _floor(start, HOUR), s) for w, start, s in self._owed if w < HOUR}
         for width in PARTS:
             above = dirty.select(_floored(width, "minute"), "source").unique()
             open_ |= {(width, start, source) for start, source in above.iter_rows()}
         return sorted(
             key for key, owed in self._owed.items()
-            if key not in open_ and (everything or self._rests(key, owed, now))
+            if key not in open_ and (everything or self._rests(key, owed, now, newest))
         )  # fmt: skip
 
     def make(self, keys: Collection[Key], now: dt.datetime) -> list[WindowBlock]:
@@ -103,6 +120,9 @@ class RollUps:
             self._touch(HOUR, _frame(keys), now)
             self._hold(HOUR, made, _frame(keys))
         gone = self._there(width, [key for key in keys if not self._owed[key].dropped])
+        sizes = made.keys.with_columns(rows=np.diff(made.blocks.row_end))
+        for start, source, n in sizes.group_by("start", "source").agg(pl.sum("rows")).iter_rows():
+            self._resting[width, start, source] = now + n * COST
         for key in keys:
             del self._owed[key]
         return blocks_of(made, width, instead_of=gone)
@@ -113,10 +133,14 @@ class RollUps:
             self._noted = set()
             self._store.note(FACT, "[]")
 
-    def _rests(self, key: Key, owed: _Owed, now: dt.datetime) -> bool:
+    def _rests(
+        self, key: Key, owed: _Owed, now: dt.datetime, newest: Mapping[str, dt.datetime]
+    ) -> bool:
+        if key in self._resting:
+            return False
         width, start, source = key
         end = start + dt.timedelta(seconds=width)
-        gone_on = self._newest.get(source, start) >= end + GRACE
+        gone_on = newest.get(source, start) >= end + GRACE
         return gone_on or (now >= end and now >= owed.touched + AT_REST)
 
     def _touch(self, width: int, parts: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:

@@ -79,6 +79,7 @@ def series_of(  # noqa: PLR0913 - one question, its parts
     *,
     source: str | None = None,
     rule: int = 0,
+    variant: str = "all",
 ) -> pl.DataFrame:
     """Posts, distinct authors and score of each stretch of `step` seconds, by source.
 
@@ -89,24 +90,26 @@ def series_of(  # noqa: PLR0913 - one question, its parts
         until: The last one holds the moment before this.
         source: One network; None: all, a row each (authors of several may be added up).
         rule: 0: all posts.
+        variant: One of VARIANTS.
 
     Returns:
         SERIES, in order of start and source; no rows for stretches without anything.
 
     Raises:
-        UsageError: No such step.
+        UsageError: No such step or variant.
     """
     _known("step", step, STEPS)
+    _known("variant", variant, VARIANTS)
     since = _floor(since, step)
     end = from_micros(-_floor_us(-micros(until), step))
-    if step == MINUTE:
+    if step == MINUTE and variant == "all":
         rows = store.series(width=step, since=since, until=end, source=source, rule=rule)
     else:
         blocks = _covering(store, since, end, source=source, rule=rule, widest=step)
         if not blocks:
             return pl.DataFrame(schema=SERIES)
         merged = roll([windows_of(blocks, facet="total")], step)
-        rows = pl.concat([merged.keys, totals(merged.blocks)], how="horizontal")
+        rows = pl.concat([merged.keys, totals(merged.blocks, variant)], how="horizontal")
     return (
         rows.select(SERIES.names())
         .match_to_schema(SERIES, integer_cast="upcast")

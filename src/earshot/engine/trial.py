@@ -38,20 +38,21 @@ class Trial:
         }
 
 
-def try_on_store(store: Store, expression: str) -> Trial:
-    """Try an expression on everything that is stored."""
-    found = rule_test(store, expression, samples=SAMPLES)
+def try_on_store(store: Store, expression: str, *, variant: str = "all") -> Trial:
+    """Try an expression on everything that is stored; `variant`: which posts count."""
+    found = rule_test(store, expression, variant=variant, samples=SAMPLES)
     return Trial(found.posts, found.hits, samples_of(found.samples), found.complete)
 
 
-def try_on_files(path: str, expression: str, *, clock: Clock) -> Trial:
-    """Try an expression on the posts of archives, each counted once; nothing is stored."""
+def try_on_files(path: str, expression: str, *, variant: str = "all", clock: Clock) -> Trial:
+    """Try an expression on the posts of archives, each read once; nothing is stored."""
     node = parse(expression)
-    return asyncio.run(_read(path, node, clock))
+    return asyncio.run(_read(path, node, variant, clock))
 
 
-async def _read(path: str, node: Node, clock: Clock) -> Trial:
+async def _read(path: str, node: Node, variant: str, clock: Clock) -> Trial:
     seen: set[tuple[str, str]] = set()
+    texts: set[int] = set()
     posts, hits, samples = 0, 0, list[dict[str, Any]]()
     source = open_source("archive:", clock=clock, options={"paths": [path]})
     async with aclosing(source.stream(None)) as chunks:  # type: ignore[type-var]  # the protocol promises an iterator; all of ours are generators
@@ -62,6 +63,8 @@ async def _read(path: str, node: Node, clock: Clock) -> Trial:
             annotated = flow.annotated(flow.prepare(records))
             keys = annotated.posts.select("source", "id").rows()
             fresh = [key not in seen and not seen.add(key) for key in keys]  # type: ignore[func-returns-value]  # as meant
+            if variant != "all":
+                fresh = _no_copies(annotated.posts, fresh, texts)
             found = annotated.posts.filter(
                 pl.Series(matches(node, annotated.posts, annotated.tokens))
                 & pl.Series(fresh, dtype=pl.Boolean)
@@ -69,6 +72,16 @@ async def _read(path: str, node: Node, clock: Clock) -> Trial:
             posts, hits = posts + sum(fresh), hits + found.height
             samples += samples_of(found.head(SAMPLES - len(samples)))
     return Trial(posts, hits, samples)
+
+
+def _no_copies(posts: pl.DataFrame, fresh: list[bool], texts: set[int]) -> list[bool]:
+    """Which of the fresh posts have a text that is not among `texts`; adds theirs to it."""
+    kept = []
+    for new, kind, text in zip(fresh, posts["kind"], posts["text_hash"], strict=True):
+        kept.append(new and (text == 0 or kind == "repost" or text not in texts))
+        if new and text:
+            texts.add(text)
+    return kept
 
 
 def samples_of(posts: pl.DataFrame) -> list[dict[str, Any]]:

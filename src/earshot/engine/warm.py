@@ -8,12 +8,15 @@ import logging
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from earshot.clock import Clock, SystemClock
 from earshot.engine.home import open_rooms
 from earshot.engine.observe import configure
 from earshot.engine.query import search
 from earshot.engine.replay import take_in
 from earshot.engine.windows import top_of
+from earshot.pipeline.near import BAND_BYTES, components
 from earshot.settings import Settings
 from earshot.sources import open_source
 
@@ -42,6 +45,7 @@ def warm(clock: Clock) -> None:
             bounds = rooms.store.bounds()
             if bounds is not None:
                 top_of(rooms.store, "word", 3600, bounds[1])
+    components(np.zeros((1, BAND_BYTES), np.uint8))  # else made when the first day is closed
 
 
 if __name__ == "__main__":

@@ -22,7 +22,17 @@ from earshot.model.schema import (
 KEY = pl.Schema({"source": pl.String, "id": pl.String})
 FLAG = pl.Schema([*KEY.items(), ("hidden", pl.Boolean())])
 DIRTY = pl.Schema([("minute", TIME), ("source", pl.String())])
+DIRTY_AT = pl.Schema([*DIRTY.items(), ("offset", pl.Int64())])
 PROMOTED = pl.Schema([*KEY.items(), ("copy", pl.Boolean()), ("late", pl.Boolean())])
+FAMILY = pl.Schema(
+    [
+        *KEY.items(),
+        ("first_source", pl.String()),  # the family's first post; null: it is stored no more
+        ("first_id", pl.String()),
+        ("size", pl.Int64()),  # posts of the family: two at least
+    ]
+)
+UNSETTLED = pl.Schema({"day": pl.Date, "changed": pl.Int64})
 REMEMBERED = pl.Schema({c: STATE[c] for c in STATE if c in REMEMBERED_FIELDS})
 
 
@@ -68,8 +78,8 @@ class Changes:
     """
 
     posts: pl.DataFrame
-    """STORED + `index` (String, tokens for the full-text index) + `tags` (String, pseudo-tokens):
-    whole rows to insert or replace by key."""
+    """STORED + `index` (String, tokens for the full-text index) + `tags` (String, pseudo-tokens)
+    + `bands` (Binary, see `pipeline.near.bands`): whole rows to insert or replace by key."""
     hits: pl.DataFrame
     """HIT: all hits of the rows in `posts`; they replace what these had."""
     tombstones: pl.DataFrame
@@ -106,7 +116,12 @@ class Changes:
     def none(cls) -> "Changes":
         """No change at all."""
         return cls(
-            posts=empty(STORED, ("index", pl.String()), ("tags", pl.String())),
+            posts=empty(
+                STORED,
+                ("index", pl.String()),
+                ("tags", pl.String()),
+                ("bands", pl.Binary()),
+            ),
             hits=empty(HIT),
             tombstones=empty(TOMBSTONE),
             flags=empty(FLAG),

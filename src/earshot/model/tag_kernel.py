@@ -1,4 +1,4 @@
-"""The kernel behind `tags`: write the tags of every post side by side."""
+"""The kernels behind `tags`: write the tags of every post side by side."""
 
 import numpy as np
 from numba import njit
@@ -73,5 +73,44 @@ def write_tags(  # noqa: PLR0913, PLR0917 - the columns of a post
         for y in range(several_ends[p], several_ends[p + 1]):
             w = _put_hash(out, w, several_prefix, several[y])
         w -= 1 if w > first else 0
+        cuts[p + 1] = w
+    return out[:w].copy(), cuts
+
+
+@njit(cache=True, nogil=True)
+def append_rules(offsets: Array, data: Array, ends: Array, rules: Array, prefix: int) -> Scalar:
+    """Bytes and offsets of the tags of each post with its rules behind, each once.
+
+    Args:
+        offsets: Of the tags that are there …
+        data: … and their bytes.
+        ends: Rules of each post …
+        rules: … in order (0 or greater).
+        prefix: The letter before a rule's number.
+    """
+    n = len(ends) - 1
+    out = np.empty(offsets[n] - offsets[0] + 21 * len(rules), np.uint8)
+    cuts, w = np.zeros(n + 1, np.int64), 0
+    for p in range(n):
+        first = w
+        for y in range(offsets[p], offsets[p + 1]):
+            out[w] = data[y]
+            w += 1
+        for x in range(ends[p], ends[p + 1]):
+            rest = rules[x]
+            if x > ends[p] and rest == rules[x - 1]:
+                continue
+            if w > first:
+                out[w] = 32
+                w += 1
+            out[w] = prefix
+            w += 1
+            digits, more = 1, rest // 10
+            while more:
+                digits, more = digits + 1, more // 10
+            for y in range(w + digits - 1, w - 1, -1):
+                out[y] = 48 + rest % 10
+                rest //= 10
+            w += digits
         cuts[p + 1] = w
     return out[:w].copy(), cuts

@@ -23,7 +23,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from earshot.model.hashing import buffers, hash_strings, hash_text, strings
-from earshot.model.tag_kernel import write_tags
+from earshot.model.tag_kernel import append_rules, write_tags
 
 SOURCE, LANG, KIND, COUNTRY, HAS, IS, RULE = "s_", "l_", "k_", "c_", "h_", "i_", "r"
 AUTHOR, HANDLE, TO_HANDLE, TO_AUTHOR = "a", "f", "t", "u"
@@ -228,18 +228,9 @@ def with_rules(tagged: pl.Series, posts: pl.Series, rules: pl.Series) -> pl.Seri
         posts: Rows of `tagged` (integers), one for each hit.
         rules: The rule of each hit.
     """
-    hits = (
-        pl.DataFrame({"post": posts.cast(pl.UInt32), "rule": rules})
-        .unique()
-        .sort("post", "rule")
-        .select("post", rules=pl.format(RULE + "{}", "rule"))
-        .group_by("post", maintain_order=True)
-        .agg(pl.col("rules").str.join(" "))
-    )
-    return (
-        pl.DataFrame({"tags": tagged})
-        .with_columns(post=pl.int_range(pl.len(), dtype=pl.UInt32))
-        .join(hits, on="post", how="left", maintain_order="left")
-        .select(tags=pl.concat_str("tags", "rules", separator=" ", ignore_nulls=True))
-        .get_column("tags")
-    )
+    at, of = posts.to_numpy().astype(np.int64), rules.to_numpy().astype(np.int64)
+    order = np.lexsort((of, at))
+    ends = np.zeros(len(tagged) + 1, np.int64)
+    np.cumsum(np.bincount(at, minlength=len(tagged)), out=ends[1:])
+    data, offsets = append_rules(*buffers(tagged), ends, of[order], ord(RULE))
+    return strings(offsets, data, name="tags")

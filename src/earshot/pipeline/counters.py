@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
+from numba import njit
 
 from earshot.model.changes import State
+from earshot.model.hashing import Array
 from earshot.model.schema import COUNTERS, OBSERVATION, TIME
 from earshot.pipeline.interactions import RAISED
 from earshot.pipeline.keys import id_of, key, source_of
@@ -33,7 +36,7 @@ class Counted:
     observations: pl.DataFrame
     """OBSERVATION with `key`."""
     newest: pl.DataFrame
-    """`key`, COUNTERS, `counters_at`: how posts end up whose counters were seen or changed."""
+    """`key`, COUNTERS, `counters_at`: how posts end up of which there is more than one sight."""
     stale: pl.DataFrame
     """`source`, `minute`: minutes whose growth changes because of an older observation."""
 
@@ -53,36 +56,51 @@ def counted(
         records: RECORD rows of the batch.
         state: What was known before.
     """
-    silent = all(rows[c].null_count() == rows.height for c in COUNTERS)
-    if silent and deltas.is_empty() and state.posts.is_empty():
-        return _nothing()
     living = rows.filter(pl.col("alive") & pl.col("dead").is_null())
-    telling = living.filter(pl.any_horizontal(pl.col(COUNTERS).is_not_null()))
+    telling = pl.any_horizontal(pl.col(COUNTERS).is_not_null())
+    meets = pl.col("often")
+    if deltas.height:
+        meets |= pl.col("key").is_in(deltas["key"].implode())
+    plain = _first_sights(living.filter(telling & ~meets))
     steps = _steps(deltas, records, living, state)
-    known = _known(state).filter(
-        pl.col("key").is_in(living["key"].implode()) | pl.col("key").is_in(steps["key"].implode())
+    living = living.filter(meets)
+    known = _known(state, pl.concat([living["key"], steps["key"]]))
+    seen = living.filter(telling).with_columns(
+        seen_at="received_at",
+        what=pl.when(pl.col("role") == "embedded").then(_EMBEDDED).otherwise(_SEEN),
     )
-    if telling.is_empty() and steps.is_empty() and known.is_empty():
-        return _nothing()
-    embedded = pl.when(pl.col("role") == "embedded").then(_EMBEDDED).otherwise(_SEEN)
-    seen = telling.select("key", "offset", *COUNTERS, seen_at="received_at", what=embedded)
-    before = known.filter(pl.any_horizontal(pl.col(COUNTERS).is_not_null()))
+    before = known.filter(telling)
     moments = [_line(part) for part in (before, seen, steps) if part.height]
     if not moments:
-        return _nothing()
-    line = _values(pl.concat(moments))
-    news = line.filter(_is_new(line))
+        return Counted(plain, *_nothing())
+    line, new = _values(pl.concat(moments))
+    news = line.filter(new)
     newest = news.unique("key", keep="last", maintain_order=True)
     return Counted(
-        observations=_observations(news, living),
+        observations=pl.concat([plain, _observations(news, living)]),
         newest=newest.select("key", *COUNTERS, counters_at="seen_at"),
         stale=_stale(line),
     )
 
 
-def _nothing() -> Counted:
-    return Counted(
-        pl.DataFrame(schema={**OBSERVATION, "key": pl.String}),
+def _first_sights(telling: pl.DataFrame) -> pl.DataFrame:
+    """OBSERVATION with `key` of posts that are seen once and were not known: as `_observations`."""
+    starts = pl.any_horizontal(pl.col(COUNTERS) != 0)
+    embedded = pl.col("role") == "embedded"
+    return telling.filter(embedded | starts).select(
+        "source",
+        "id",
+        pl.col("received_at").dt.truncate("1m").alias("minute"),
+        pl.col("received_at").alias("seen_at"),
+        embedded.alias("base"),
+        *COUNTERS,
+        "key",
+    )
+
+
+def _nothing() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`newest` and `stale` without rows."""
+    return (
         pl.DataFrame(
             schema={"key": pl.String, **dict.fromkeys(COUNTERS, pl.Int64), "counters_at": TIME}
         ),
@@ -97,9 +115,9 @@ def _line(parts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _known(state: State) -> pl.DataFrame:
-    """What was known of the counters of posts before the batch."""
-    return state.posts.filter(~pl.col("tombstone")).select(
+def _known(state: State, keys: pl.Series) -> pl.DataFrame:
+    """What was known of the counters of these posts before the batch."""
+    return state.posts.filter(~pl.col("tombstone") & key().is_in(keys.implode())).select(
         *COUNTERS,
         key=key(),
         seen_at=pl.coalesce("counters_at", "received_at"),
@@ -121,7 +139,7 @@ def _steps(
     ).rename({c: f"by_{c}" for c in RAISED})
     since = pl.concat(
         [
-            _known(state).select("key", since="seen_at"),
+            _known(state, deltas["key"]).select("key", since="seen_at"),
             living.filter("first").select("key", since="received_at"),
         ]
     )
@@ -132,45 +150,51 @@ def _steps(
     )
 
 
-def _values(line: pl.DataFrame) -> pl.DataFrame:
-    """Turn steps into values: what was seen last plus all steps since; nulls are filled with it."""
-    line = line.sort("key", "seen_at", "offset", maintain_order=True)
-    begins = pl.col("key").ne_missing(pl.col("key").shift())
-    filled = [_filled(pl.col(c), begins).alias(c) for c in COUNTERS]
-    if not line["what"].eq(_STEP).any():
-        return line.with_columns(filled)
-    line = line.with_columns(post=pl.col("key").rle_id())  # numbers are quicker to group by
-    turns = [pl.col(c).is_not_null().cum_sum().over("post").alias(f"turn_{c}") for c in RAISED]
-    line = line.with_columns(turns).with_columns(filled)
-    sums = [
-        pl.col(f"by_{c}").fill_null(0).cum_sum().over("post", f"turn_{c}").alias(f"sum_{c}")
-        for c in RAISED
-    ]
-    changed = [
-        pl.when(
-            pl.col(c).is_not_null() | (pl.col(f"by_{c}").fill_null(0) != 0).cum_max().over("post")
-        )
-        .then(pl.col(c).fill_null(0) + pl.col(f"sum_{c}"))
-        .alias(c)
-        for c in RAISED
-    ]
-    return line.with_columns(sums).with_columns(changed)
-
-
 _UNKNOWN: Final = -(1 << 63)
-"""Stands for null where a group begins, so that nothing is filled across."""
+"""Stands for null in the kernel."""
 
 
-def _filled(value: pl.Expr, begins: pl.Expr) -> pl.Expr:
-    """Fill nulls with the value before, within each group: far quicker than a window."""
-    ended = pl.when(begins).then(value.fill_null(_UNKNOWN)).otherwise(value).forward_fill()
-    return pl.when(ended != _UNKNOWN).then(ended)
+def _values(line: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """Turn steps into values, and nulls into what was seen last.
+
+    Returns:
+        The moments of each post in order, and which of them tell something else than the one
+        before, or are where all began.
+    """
+    line = line.sort("key", "seen_at", "offset", maintain_order=True)
+    begins = line["key"].ne_missing(line["key"].shift()).to_numpy(writable=True)
+    values = np.stack([line[c].fill_null(_UNKNOWN).to_numpy() for c in COUNTERS])
+    steps = np.zeros_like(values)
+    for place, c in enumerate(COUNTERS):
+        if c in RAISED:
+            steps[place] = line[f"by_{c}"].fill_null(0).to_numpy()
+    new = pl.Series(_follow(begins, values, steps))
+    seen = pl.DataFrame(dict(zip(COUNTERS, values, strict=True)))
+    seen = seen.select(pl.when(pl.col(c) != _UNKNOWN).then(c).alias(c) for c in COUNTERS)
+    return line.with_columns(seen.get_columns()), new | (line["what"] == _BEFORE)
 
 
-def _is_new(line: pl.DataFrame) -> pl.Series:
-    """Which moments tell something else than the one before, or are where all began."""
-    differs = pl.any_horizontal(pl.col(c).ne_missing(pl.col(c).shift()) for c in ("key", *COUNTERS))
-    return line.select(differs | (pl.col("what") == _BEFORE)).to_series()
+@njit(cache=True, nogil=True)
+def _follow(begins: Array, values: Array, steps: Array) -> Array:
+    """Complete `values` (counters, moments) moment by moment; returns which are new.
+
+    Args:
+        begins: Where the moments of another post begin.
+        values: As seen, or _UNKNOWN; changed.
+        steps: By how much the counter changed, beside what was seen.
+    """
+    new = begins.copy()
+    for c in range(len(values)):
+        last = _UNKNOWN
+        for i in range(len(begins)):
+            if begins[i]:
+                last = _UNKNOWN
+            now = values[c, i] if values[c, i] != _UNKNOWN else last
+            if steps[c, i] != 0:
+                now = (now if now != _UNKNOWN else 0) + steps[c, i]
+            new[i] |= now != last
+            values[c, i] = last = now
+    return new
 
 
 def _observations(news: pl.DataFrame, living: pl.DataFrame) -> pl.DataFrame:

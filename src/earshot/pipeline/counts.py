@@ -1,10 +1,20 @@
 """Flow counters of a batch: every record in one class, and marks on unique posts."""
 
+from typing import Final
+
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from earshot.model.schema import COUNT, MARKS
+from earshot.model.schema import COUNT, FLOW_CLASSES, MARKS
+from earshot.pipeline.hashes import minutes
 
-_BY = ("minute", "source", "rule")
+EMBEDDED: Final = ("embedded_new", "embedded_seen")
+_NAMES: Final = (*FLOW_CLASSES, *EMBEDDED, *MARKS)
+_NAME: Final = pl.Enum(_NAMES)
+_MARKS_FROM: Final = _NAMES.index(MARKS[0])
+
+Numbers = NDArray[np.int64]
 
 
 def counts(
@@ -23,28 +33,34 @@ def counts(
         marked: `record` and MARKS (Boolean) of unique posts.
         hits: `post` (row of `marked`), `rule`; each pair once.
     """
-    stamps = records.select(
-        "source", minute=pl.col("received_at").dt.truncate("1m"), rule=pl.lit(0, pl.Int64)
-    )
-    flow = [
-        _named(stamps.with_columns(name=classes)),
-        _named(stamps[embedded["record"]].with_columns(name=embedded["name"])),
+    numbers, spots = minutes(records["source"], records["received_at"])
+    spot = numbers.astype(np.int64)
+    rules, rule = np.unique(hits["rule"].to_numpy(), return_inverse=True)
+    own, post = spot[marked["record"].to_numpy()], hits["post"].to_numpy()
+    marks = [marked[name].to_numpy() for name in MARKS]
+    parts: list[tuple[Numbers, Numbers | int, Numbers | int]] = [
+        (spot, _codes(classes), 0),
+        (spot[embedded["record"].to_numpy()], _codes(embedded["name"]), 0),
     ]
-    own = stamps[marked["record"]].hstack(marked.select(MARKS))
-    by_rule = own[hits["post"]].with_columns(rule=hits["rule"])
-    return pl.concat([*flow, _marks(own), _marks(by_rule)])
-
-
-def _named(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.group_by(*_BY, "name").agg(n=pl.len().cast(pl.Int64)).select(COUNT.names())
-
-
-def _marks(rows: pl.DataFrame) -> pl.DataFrame:
-    """How many rows of each group have each mark, where any has."""
-    return (
-        rows.group_by(_BY)
-        .agg(pl.col(MARKS).sum().cast(pl.Int64))
-        .unpivot(MARKS, index=_BY, variable_name="name", value_name="n")
-        .filter(pl.col("n") > 0)
-        .select(COUNT.names())
+    for name, mark in enumerate(marks, _MARKS_FROM):
+        hit = mark[post]
+        parts += [(own[mark], name, 0), (own[post[hit]], name, rule[hit] + 1)]
+    cells = np.concatenate([_cells(*part, len(rules) + 1) for part in parts])
+    found, many = np.unique(cells, return_counts=True)
+    rest, of = np.divmod(found, len(rules) + 1)
+    at, named = np.divmod(rest, len(_NAMES))
+    rows = spots[at].with_columns(
+        rule=np.concatenate(([0], rules))[of],
+        name=pl.Series(_NAMES).gather(named),
+        n=many,
     )
+    return rows[COUNT.names()].cast({"rule": pl.Int64, "n": pl.Int64})
+
+
+def _codes(names: pl.Series) -> Numbers:
+    return names.cast(_NAME).to_physical().to_numpy().astype(np.int64)
+
+
+def _cells(spot: Numbers, name: Numbers | int, rule: Numbers | int, rules: int) -> Numbers:
+    """One number for (spot, name, rule)."""
+    return (spot * len(_NAMES) + name) * rules + rule

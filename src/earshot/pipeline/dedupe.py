@@ -11,7 +11,7 @@ import polars as pl
 
 from earshot.formats import Decoded
 from earshot.model.changes import DIRTY, KEY, PROMOTED, REMEMBERED, State
-from earshot.model.schema import COUNTERS, STORED, empty
+from earshot.model.schema import COUNTERS, empty
 from earshot.pipeline import counters, events, interactions, versions
 from earshot.pipeline.keys import key, wanted
 from earshot.pipeline.sights import sights, with_marks
@@ -24,12 +24,13 @@ class Deduped:
     """What a batch comes to, before anybody has looked at what the posts say."""
 
     posts: pl.DataFrame
-    """STORED, `key`, and
+    """STORED, further columns of `Decoded.posts`, `key`, and
 
-    * `row`, `record`: where it is in `Decoded.posts`, and its record;
+    * `row`: where it is in `Decoded.posts`;
     * `unique`: its record consumes the post for the first time, so it gets marks;
     * `kept`: it is what its post looks like after the batch;
-    * `stored`: its post is stored already.
+    * `stored`: its post is stored already;
+    * `altered`: it has other counters than were decoded, or lost its place.
 
     Every row is `unique` or `kept` or both."""
     classes: pl.Series
@@ -64,13 +65,14 @@ def dedupe(decoded: Decoded, records: pl.DataFrame, state: State) -> Deduped:
     """Find what a batch changes: the same wherever batches are cut, every record in one class.
 
     Args:
-        decoded: Its `posts` also have `text_hash` (UInt64).
+        decoded: Its `posts` also have `text_hash` (UInt64), and `version`, `received_at`, `offset`
+            of all.
         records: RECORD rows of the batch, in the order of the log.
         state: What the store knows of what is `wanted`.
     """
     said = events.placed(decoded, records)
     dead = events.deaths(said, state)
-    rows = with_marks(sights(decoded, records, state, dead), records, state.texts)
+    rows = with_marks(sights(decoded, state, dead), records, state.texts)
     acts = interactions.acts(decoded, rows, state, dead)
     seen = counters.counted(rows, acts.deltas, records, state)
     hidden = events.hiding(said, rows, state)
@@ -120,16 +122,17 @@ def _contents(rows: pl.DataFrame, state: State) -> tuple[pl.DataFrame, pl.DataFr
 
 
 def _stored(decoded: Decoded, posts: pl.DataFrame, state: State) -> pl.DataFrame:
-    """STORED columns of these sights, and those of `Deduped.posts`."""
+    """`Deduped.posts` of these sights, before counters and events."""
     marks = _marks(posts, state)
     decoded_posts = decoded.posts
     if posts.height < decoded_posts.height or not posts["row"].is_sorted():
         decoded_posts = decoded_posts[posts["row"]]
     return decoded_posts.with_columns(
-        *posts.select("version", "received_at", "offset", "key", "row", "unique", "kept", "stored"),
+        *posts[["key", "row", "unique", "kept", "stored"]],
         *marks,
         hidden=pl.lit(value=False),
-    ).select(*STORED, "key", "row", "record", "unique", "kept", "stored")
+        altered=pl.lit(value=False),
+    )
 
 
 def _marks(posts: pl.DataFrame, state: State) -> pl.DataFrame:
@@ -147,10 +150,13 @@ def _marks(posts: pl.DataFrame, state: State) -> pl.DataFrame:
 def _with_counters(stored: pl.DataFrame, newest: pl.DataFrame) -> pl.DataFrame:
     """Give each row the newest counters of its post."""
     said = pl.any_horizontal(pl.col(COUNTERS).is_not_null())
+    stored = stored.with_columns(counters_at=pl.when(said).then("received_at"))
     if newest.is_empty():
-        return stored.with_columns(counters_at=pl.when(said).then("received_at"))
-    own = stored.drop(*COUNTERS, "counters_at")
-    return own.join(newest, on="key", how="left", maintain_order="left").select(stored.columns)
+        return stored
+    found = stored[["key"]].join(newest, on="key", how="left", maintain_order="left")
+    names = (*COUNTERS, "counters_at")
+    told = [pl.coalesce(pl.lit(found[c]), c).alias(c) for c in names if found[c].count()]
+    return stored.with_columns(*told, altered=found["counters_at"].is_not_null())
 
 
 def _with_hidden(stored: pl.DataFrame, hidden: pl.DataFrame) -> pl.DataFrame:

@@ -38,9 +38,10 @@ def dying(state: State, dead: pl.DataFrame) -> pl.DataFrame:
     """STATE rows of living posts that this batch deletes, with `key`."""
     if state.posts.is_empty() or dead.is_empty():
         return empty(STATE, ("key", pl.String()))
-    living = state.posts.filter(~pl.col("tombstone")).with_columns(
-        key=key(), author_key=author_key()
-    )
+    living = state.posts.filter(~pl.col("tombstone"))
+    if living.is_empty():
+        return empty(STATE, ("key", pl.String()))
+    living = living.with_columns(key=key(), author_key=author_key())
     by_key = living.join(dead, on="key", how="semi")
     by_author = living.join(dead, left_on="author_key", right_on="key", how="semi")
     return pl.concat([by_key, by_author]).unique("key", maintain_order=True).drop("author_key")
@@ -102,6 +103,8 @@ def scrubs(events: pl.DataFrame, state: State) -> Scrubs:
     before = state.posts.filter(pl.col("tombstone") & pl.col("id").str.starts_with(SCRUB)).select(
         scrub_key=key(), upto="version"
     )
+    if said.is_empty() and before.is_empty():
+        return Scrubs(empty(_UPTO), empty(_KEYS))
     upto = pl.concat([wide, before]).group_by("scrub_key").agg(pl.col("upto").max())
     return Scrubs(upto, said.select("key").drop_nulls())
 
@@ -127,7 +130,8 @@ def without_place(posts: pl.DataFrame, found: Scrubs) -> pl.DataFrame:
         return posts
     gone = pl.lit(is_scrubbed(posts, found)) & has_place()
     fields = ("place", "country", "latitude", "longitude", "place_from")
-    return posts.with_columns(pl.when(~gone).then(pl.col(c)).alias(c) for c in fields)
+    without = [pl.when(~gone).then(pl.col(c)).alias(c) for c in fields]
+    return posts.with_columns(*without, altered=pl.col("altered") | gone)
 
 
 def authors(events: pl.DataFrame, dead: pl.DataFrame) -> pl.DataFrame:

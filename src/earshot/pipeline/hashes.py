@@ -67,6 +67,25 @@ def number(keys: U64) -> tuple[U32, I64]:
     return out, first[:used].copy()
 
 
+MINUTE_US: Final = 60_000_000
+
+
+def minutes(source: pl.Series, at: pl.Series) -> tuple[U32, pl.DataFrame]:
+    """Number the (minute, source) of rows: the number of each row, and DIRTY by number."""
+    minute = at.dt.truncate("1m")
+    stamps = minute.to_physical().to_numpy() // MINUTE_US
+    numbers, first = number(_mixed(hash_strings(source), stamps))
+    return numbers, pl.DataFrame({"minute": minute.gather(first), "source": source.gather(first)})
+
+
+@njit(cache=True, nogil=True)
+def _mixed(hashes: U64, numbers: I64) -> U64:
+    out = np.empty(len(hashes), np.uint64)
+    for i in range(len(hashes)):
+        out[i] = finish(hashes[i] ^ (np.uint64(numbers[i]) * np.uint64(0xD6E8FEB86659FD93)))
+    return out
+
+
 def fold(values: pl.Series) -> pl.Series:
     """Fold texts as the token specification folds words, so that `#Ärger` and `ärger` meet."""
     lower = values.str.to_lowercase()
@@ -84,4 +103,4 @@ def _fold(text: str) -> str:
 
 
 __all__ = ["FACET_CODES", "I64", "U8", "U32", "U64", "author_keys", "fold", "hash_strings"]
-__all__ += ["number", "value_keys"]
+__all__ += ["minutes", "number", "value_keys"]

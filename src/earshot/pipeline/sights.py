@@ -19,14 +19,11 @@ ALWAYS: Final = -1
 LATE: Final = pl.duration(minutes=10)
 
 
-def sights(
-    decoded: Decoded, records: pl.DataFrame, state: State, deaths: pl.DataFrame
-) -> pl.DataFrame:
+def sights(decoded: Decoded, state: State, deaths: pl.DataFrame) -> pl.DataFrame:
     """Look at every post of the batch in the order of the log.
 
     Args:
-        decoded: Its `posts` also have `text_hash`.
-        records: RECORD rows of the batch.
+        decoded: As for `dedupe`.
         state: What was known before.
         deaths: `key`, `dead` of posts and authors, see `events.deaths`.
 
@@ -44,9 +41,9 @@ def sights(
     rows = decoded.posts.select(
         *CARRIED,
         "event_time",
-        pl.col("version").fill_null(0),
-        records["received_at"].gather(taken),
-        records["offset"].gather(taken),
+        "version",
+        "received_at",
+        "offset",
         key=key(),
         author_key=author_key(),
         row=pl.int_range(pl.len(), dtype=pl.UInt32),

@@ -80,15 +80,16 @@ def top(
     )
 
 
-def totals(blocks: Blocks) -> pl.DataFrame:
-    """`posts`, `authors`, `score` of each window: its facet `total`, variant `all`."""
+def totals(blocks: Blocks, variant: str = "all") -> pl.DataFrame:
+    """`posts`, `authors`, `score` of each window: its facet `total`."""
     place = np.repeat(np.arange(blocks.windows), np.diff(blocks.row_end))
     total = blocks.facet[blocks.value] == FACET_CODES["total"]
     found, rows_of = pick(blocks, total), place[total]
+    own = _own(found, variant)
     sums = np.zeros((3, blocks.windows), np.int64)
-    sums[0, rows_of] = found.counts[:, 0]
-    sums[1, rows_of] = np.minimum(_distinct(found, "all"), found.counts[:, 0])
-    sums[2, rows_of] = found.counts[:, 2]
+    sums[0, rows_of] = own[:, 0]
+    sums[1, rows_of] = np.minimum(_distinct(found, variant), own[:, 0])
+    sums[2, rows_of] = own[:, 2]
     return pl.DataFrame(dict(zip(("posts", "authors", "score"), sums, strict=True)))
 
 
@@ -110,10 +111,7 @@ def _counted(blocks: Blocks, variant: str) -> pl.DataFrame:
 
     Rows that the variant leaves nothing of are there with zeros.
     """
-    assert variant in VARIANTS, variant  # noqa: S101 - callers check what people typed
-    own = blocks.counts
-    if variant != "all":
-        own = own - own[:, [1, 1, 3, 3]]
+    own = _own(blocks, variant)
     authors = _distinct(blocks, variant)
     text = strings(blocks.text_end, blocks.text).gather(blocks.value)
     return pl.DataFrame(
@@ -125,6 +123,12 @@ def _counted(blocks: Blocks, variant: str) -> pl.DataFrame:
             "score": own[:, 2],
         }
     )
+
+
+def _own(blocks: Blocks, variant: str) -> I64:
+    """`Blocks.counts` of the posts that the variant counts: the first and third column hold."""
+    assert variant in VARIANTS, variant  # noqa: S101 - callers check what people typed
+    return blocks.counts if variant == "all" else blocks.counts - blocks.counts[:, [1, 1, 3, 3]]
 
 
 def _distinct(blocks: Blocks, variant: str) -> I64:

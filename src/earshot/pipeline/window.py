@@ -35,6 +35,9 @@ MINUTE: Final = 60
 COLUMNS: Final = (*NEEDED, "kind", "event_time", "consumed", "hidden", "copy", "rules")
 """All columns of a post that counting looks at."""
 _US: Final = 1_000_000
+_FEW: Final = 256
+_DIGIT_BITS: Final = 11
+_DIGIT: Final = (1 << _DIGIT_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,52 +267,55 @@ def _sketched(blocks: Blocks) -> Blocks:
 
 
 @njit(cache=True, nogil=True)
-def _entries(
-    order: I64, pair_end: I64, value: U32, scope_end: I64, scope: U32
-) -> tuple[Array, ...]:
-    """(window, value, carrier) of all that counts, in order of author."""
-    total = 0
-    for c in order:
-        total += (pair_end[c + 1] - pair_end[c]) * (scope_end[c + 1] - scope_end[c])
-    where, what = np.empty(total, np.uint32), np.empty(total, np.uint64)
-    n = 0
+def _members(order: I64, scope_end: I64, scope: U32, windows: int) -> tuple[I64, U32]:
+    """The carriers of each window, in the order given; where those of a window end."""
+    ends = np.zeros(windows + 1, np.int64)
+    for s in scope:
+        ends[s + 1] += 1
+    for w in range(windows):
+        ends[w + 1] += ends[w]
+    at, members = ends[:-1].copy(), np.empty(len(scope), np.uint32)
     for c in order:
         for s in range(scope_end[c], scope_end[c + 1]):
-            for i in range(pair_end[c], pair_end[c + 1]):
-                where[n] = scope[s]
-                what[n] = np.uint64(value[i]) << np.uint64(32) | np.uint64(c)
-                n += 1
-    return where, what
+            members[at[scope[s]]] = c
+            at[scope[s]] += 1
+    return ends, members
 
 
 @njit(cache=True, nogil=True)
-def _by_value(where: U32, what: Array, values: int) -> tuple[Array, ...]:
-    at = np.zeros(values + 1, np.int64)
-    for e in what:
-        at[np.int64(e >> np.uint64(32)) + 1] += 1
-    for v in range(values):
-        at[v + 1] += at[v]
-    out_where, out_what = np.empty_like(where), np.empty_like(what)
-    for i in range(len(what)):
-        place = at[np.int64(what[i] >> np.uint64(32))]
-        out_where[place], out_what[place] = where[i], what[i]
-        at[np.int64(what[i] >> np.uint64(32))] += 1
-    return out_where, out_what
+def _largest(ends: I64, members: U32, pair_end: I64) -> tuple[int, int]:
+    """Entries of all windows, and of the window with most."""
+    total, most = 0, 0
+    for w in range(len(ends) - 1):
+        n = 0
+        for m in members[ends[w] : ends[w + 1]]:
+            n += pair_end[m + 1] - pair_end[m]
+        total += n
+        most = max(most, n)
+    return total, most
 
 
 @njit(cache=True, nogil=True)
-def _by_window(where: U32, what: Array, windows: int) -> tuple[Array, ...]:
-    at = np.zeros(windows + 1, np.int64)
-    for w in where:
-        at[w + 1] += 1
-    for w in range(windows):
-        at[w + 1] += at[w]
-    ends = at.copy()
-    out = np.empty_like(what)
-    for i in range(len(what)):
-        out[at[where[i]]] = what[i]
-        at[where[i]] += 1
-    return ends, out
+def _by_value(entries: Array, spare: Array, values: int) -> Array:
+    """Sort by the upper half, stably: digit by digit, or at once where there are few."""
+    if len(entries) <= _FEW:
+        entries.sort()  # the lower half is the place, so the order stays
+        return entries
+    shift = np.uint64(32)
+    while values:
+        at = np.zeros(_DIGIT + 2, np.int64)
+        for e in entries:
+            at[(np.int64(e >> shift) & _DIGIT) + 1] += 1
+        for d in range(_DIGIT + 1):
+            at[d + 1] += at[d]
+        for e in entries:
+            digit = np.int64(e >> shift) & _DIGIT
+            spare[at[digit]] = e
+            at[digit] += 1
+        entries, spare = spare, entries
+        shift += np.uint64(_DIGIT_BITS)
+        values >>= _DIGIT_BITS
+    return entries
 
 
 @njit(cache=True, nogil=True)
@@ -317,21 +323,28 @@ def _aggregate(  # noqa: PLR0913, PLR0917 - facets, scopes and what carriers bri
     order: I64, pair_end: I64, value: U32, scope_end: I64, scope: U32, rank: U32, once: Array,
     is_post: Array, score: I64, windows: int, values: int,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """Rows and their authors: entries in order of author, then stably by value, by window."""
-    where, what = _entries(order, pair_end, value, scope_end, scope)
-    where, what = _by_value(where, what, values)
-    ends, what = _by_window(where, what, windows)
-    n = len(what)
-    row_end, out_value = np.zeros(windows + 1, np.int64), np.empty(n, np.uint32)
-    counted, out_end = np.zeros((n, 4), np.int64), np.zeros(n + 1, np.int64)
-    pair = np.empty(n, np.uint32)
+    """Rows and their authors: window by window, entries (value, carrier) in order of author."""
+    ends, members = _members(order, scope_end, scope, windows)
+    total, most = _largest(ends, members, pair_end)
+    buffers = np.empty((2, most), np.uint64)
+    row_end, out_value = np.zeros(windows + 1, np.int64), np.empty(total, np.uint32)
+    counted, out_end = np.empty((total, 4), np.int64), np.zeros(total + 1, np.int64)
+    pair = np.empty(total, np.uint32)
     row, m = 0, 0
     for w in range(windows):
-        i = ends[w]
-        while i < ends[w + 1]:
+        here = members[ends[w] : ends[w + 1]]
+        n = 0
+        for k in range(len(here)):
+            for p in range(pair_end[here[k]], pair_end[here[k] + 1]):
+                buffers[0, n] = np.uint64(value[p]) << np.uint64(32) | np.uint64(k)
+                n += 1
+        what = _by_value(buffers[0, :n], buffers[1, :n], values)
+        i = 0
+        while i < n:
             v, begin = what[i] >> np.uint64(32), m
-            while i < ends[w + 1] and what[i] >> np.uint64(32) == v:
-                c = np.int64(what[i] & np.uint64(0xFFFFFFFF))
+            counted[row] = 0
+            while i < n and what[i] >> np.uint64(32) == v:
+                c = here[np.int64(what[i] & np.uint64(0xFFFFFFFF))]
                 counted[row, 2] += score[c]
                 counted[row, 3] += 0 if once[c] else score[c]
                 if is_post[c]:

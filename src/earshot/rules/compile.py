@@ -1,6 +1,6 @@
-"""Trees to tables: every expression once, as a postfix program and the terms that call for it."""
+"""Trees to tables: every expression once, as a program and the terms that call for it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,9 +30,11 @@ from earshot.rules.nodes import (
     leaves,
 )
 from earshot.rules.parse import parse
-from earshot.rules.rarity import OFTEN, how_often
+from earshot.rules.rarity import ALL, OFTEN, how_often
 
 FOREVER: Final = np.iinfo(np.int64).max
+MARKED: Final = frozenset({Field("is", "copy"), Field("is", "late")})
+"""Columns of which a batch alone does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,12 @@ class Expressions:
         NDArray[np.int32],
         NDArray[np.int32],
     ]
-    """Terms (keys, values); the expressions that each calls for (ends, numbers); those that no
-    term calls for: they are tried on every post."""
-    programs: tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int32]]
-    """Ends by expression, codes, arguments."""
-    depth: int
+    """Terms (keys, values); the expressions that each calls for (ends, places in `programs`); those
+    that no term calls for: they are tried on every post."""
+    programs: NDArray[np.int32]
+    """Of each expression its number, then its steps (see `match_kernel`) up to END."""
+    many: int
+    """Number of expressions."""
     patterns: tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]
     """Ends by pattern, hashes of terms, spans; -1 is a phrase."""
     prefix_lengths: int
@@ -82,6 +85,11 @@ class CompiledRules:
     active_until: NDArray[np.int64]
     late: frozenset[tuple[int, int]]
     """(rule, version) of those that depend on what enrichment finds."""
+
+    @property
+    def marks(self) -> bool:
+        """Whether any depends on what is known of other posts: `is:copy`, `is:late`."""
+        return any(isinstance(c, Field) and c in MARKED for c in self.expressions.columns)
 
 
 def compile_rules(versions: Sequence[RuleVersion]) -> CompiledRules:
@@ -153,11 +161,8 @@ class _Builder:
     parts: dict[str, dict[str, None]] = field(default_factory=dict)
     prefixes: dict[str, int] = field(default_factory=dict)
     keys: list[int] = field(default_factory=list)
-    codes: list[int] = field(default_factory=list)
-    arguments: list[int] = field(default_factory=list)
-    code_ends: list[int] = field(default_factory=lambda: [0])
-    anchors: list[list[int] | None] = field(default_factory=list)
-    deepest: int = 1
+    steps: list[int] = field(default_factory=list)
+    anchors: list[tuple[int, list[int] | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         words = list({t: None for tokens in self.tokens.values() for t in tokens})
@@ -166,30 +171,29 @@ class _Builder:
 
     def add(self, node: Node) -> None:
         """Compile one expression."""
-        anchor = self.emit(node, 0)
-        self.anchors.append(None if anchor is None else anchor[0])
-        self.code_ends.append(len(self.codes))
+        start = len(self.steps)
+        self.steps.append(len(self.anchors))
+        anchor = self.emit(node)
+        self.step(op.END)
+        self.anchors.append((start, None if anchor is None else anchor[0]))
 
-    def emit(  # noqa: PLR0911 - one for each kind of node
-        self, node: Node, depth: int
-    ) -> Anchor | None:
+    def emit(self, node: Node) -> Anchor | None:  # noqa: PLR0911 - one for each kind of node
         """Append the program of `node`; None: posts without any term may match."""
-        self.deepest = max(self.deepest, depth + 2)
         match node:
             case Not(part):
-                self.emit(part, depth)
-                self.code(op.NOT)
+                self.emit(part)
+                self.step(op.NOT)
                 return None
             case And(parts):
-                found = [a for a in self.emit_all(parts, op.AND, depth) if a is not None]
+                found = [a for a in self.emit_all(parts, op.AND) if a is not None]
                 return min(found, key=lambda a: a[1], default=None)
             case Or(parts):
-                return _union(self.emit_all(parts, op.OR, depth))
+                return _union(self.emit_all(parts, op.OR))
             case Range() | Sample():
                 self.column(node)
                 return None
             case Field():
-                return self.field(node, depth)
+                return self.field(node)
             case Word(text) | Phrase(text):
                 return self.phrase(self.tokens[text])
             case Near(text, distance):
@@ -200,17 +204,28 @@ class _Builder:
                     return self.phrase(tokens)
                 return self.term(self.prefix(tokens[0]))
 
-    def emit_all(self, parts: Sequence[Node], joint: int, depth: int) -> list[Anchor | None]:
-        found = []
-        for i, part in enumerate(parts):
-            found.append(self.emit(part, depth + min(i, 1)))
-            if i:
-                self.code(joint)
+    def emit_all(self, parts: Sequence[Node], joint: int) -> list[Anchor | None]:
+        """Append the programs of a group, those that decide about it soonest first."""
+        pieces = []
+        for part in parts:
+            start = len(self.steps)
+            pieces.append((self.emit(part), self.steps[start:]))
+            del self.steps[start:]
+        found = [anchor for anchor, _ in pieces]
+        self.join([steps for _, steps in sorted(pieces, key=_deciding(found, joint))], joint)
         return found
 
-    def code(self, code: int, argument: int = 0) -> None:
-        self.codes.append(code)
-        self.arguments.append(argument)
+    def join(self, pieces: Sequence[list[int]], joint: int) -> None:
+        """Append the parts of a group; whatever decides about it leaves the rest out."""
+        rest = sum(len(steps) + 1 for steps in pieces) - 1
+        for steps in pieces:
+            self.steps += steps
+            rest -= len(steps) + 1
+            if rest > 0:
+                self.step(joint, rest)
+
+    def step(self, code: int, argument: int = 0) -> None:
+        self.steps.append(argument << op.CODE_BITS | code)
 
     def number(self, key: int, often: float) -> int:
         """The number of the term with this hash."""
@@ -220,7 +235,7 @@ class _Builder:
         return number
 
     def term(self, number: int) -> Anchor:
-        self.code(op.TERM, number)
+        self.step(op.TERM, number)
         return [number], self.often[number]
 
     def word(self, token: str) -> int:
@@ -248,14 +263,16 @@ class _Builder:
 
     def pattern(self, numbers: list[int], span: int) -> Anchor:
         found = (span, tuple(self.keys[n] for n in numbers))
-        self.code(op.PATTERN, self.patterns.setdefault(found, len(self.patterns)))
         rarest = min(numbers, key=lambda n: self.often[n])
+        there = [[n << op.CODE_BITS | op.TERM] for n in dict.fromkeys(numbers) if n != rarest]
+        place = self.patterns.setdefault(found, len(self.patterns))
+        self.join([*there, [place << op.CODE_BITS | op.PATTERN]], op.AND)
         return [rarest], self.often[rarest]
 
     def column(self, predicate: Column) -> None:
-        self.code(op.COLUMN, self.columns.setdefault(predicate, len(self.columns)))
+        self.step(op.COLUMN, self.columns.setdefault(predicate, len(self.columns)))
 
-    def field(self, node: Field, depth: int) -> Anchor | None:
+    def field(self, node: Field) -> Anchor | None:
         if (keys := features_of(node)) is None:
             self.column(node)
             return None
@@ -266,23 +283,22 @@ class _Builder:
             self.single.add(node.name)
         else:
             self.parts.setdefault(node.name, {})[node.value] = None
-        self.deepest = max(self.deepest, depth + 3)
         found: list[Anchor | None] = []
-        for i, key in enumerate(keys):
+        for left, key in zip(reversed(range(len(keys))), keys, strict=True):
             found.append(self.term(self.number(key, OFTEN[node.name])))
-            if i:
-                self.code(op.OR)
+            if left:
+                self.step(op.OR, 2 * left - 1)
         return _union(found)
 
     def finish(self) -> Expressions:
         """The tables."""
         keys, values = _table(self.keys)
         called: list[list[int]] = [[] for _ in self.terms]
-        for number, anchor in enumerate(self.anchors):
+        for start, anchor in self.anchors:
             for t in anchor or ():
-                called[t].append(number)
+                called[t].append(start)
         anchor_ends, anchors = _rows(called)
-        always = [i for i, a in enumerate(self.anchors) if a is None]
+        always = [start for start, anchor in self.anchors if anchor is None]
         patterns = list(self.patterns)
         pattern_ends, pattern_terms = _rows([terms for _, terms in patterns], np.uint64)
         texts = tuple(
@@ -292,12 +308,8 @@ class _Builder:
         )
         return Expressions(
             table=(keys, values, anchor_ends, anchors, np.array(always, np.int32)),
-            programs=(
-                np.array(self.code_ends, np.int64),
-                np.array(self.codes, np.uint8),
-                np.array(self.arguments, np.int32),
-            ),
-            depth=self.deepest,
+            programs=np.array(self.steps, np.int32),
+            many=len(self.anchors),
             patterns=(pattern_ends, pattern_terms, np.array([s for s, _ in patterns], np.int64)),
             prefix_lengths=sum({1 << len(start) for start in self.prefixes}),
             sieve=op.sieved(*buffers(pl.Series(list(self.prefixes), dtype=pl.String))),
@@ -307,6 +319,26 @@ class _Builder:
             columns=tuple(self.columns),
             texts=texts,
         )
+
+
+Piece = tuple[Anchor | None, list[int]]
+
+
+def _deciding(found: Sequence[Anchor | None], joint: int) -> Callable[[Piece], tuple[bool, float]]:
+    """The order of a group's parts: patterns cost most, so they come last.
+
+    All of several fail by what is rare, but for the rarest: it called for the expression, so that
+    it is there. Any of several is met by what is frequent.
+    """
+    rarest = min((often for _, often in filter(None, found)), default=0.0)
+
+    def order(piece: Piece) -> tuple[bool, float]:
+        anchor, steps = piece
+        often = ALL if anchor is None or anchor[1] == rarest else anchor[1]
+        dear = any(step & 7 == op.PATTERN for step in steps)
+        return dear, often if joint == op.AND else -often
+
+    return order
 
 
 def _union(found: Sequence[Anchor | None]) -> Anchor | None:

@@ -85,7 +85,7 @@ def _run(
         truths,
         compiled.table,
         compiled.programs,
-        compiled.depth,
+        compiled.many,
         compiled.patterns,
     )
     return found

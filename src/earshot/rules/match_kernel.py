@@ -2,7 +2,9 @@
 
 For every post: its tokens, prefix hits and features are looked up in the table of terms (open
 addressing, 0 = free) and stamped; each stamped term names the expressions whose *anchor* it is, and
-those are verified by running their postfix programs over stamps, patterns and columns.
+those are verified by running their programs over stamps, patterns and columns. A program keeps one
+truth: TERM, PATTERN and COLUMN set it, NOT turns it, AND and OR leave the rest of a group out once
+it cannot change the group's truth.
 Rules about long functions and lists of parameters do not fit kernels.
 """
 # ruff: noqa: PLR0912, PLR0913, PLR0917
@@ -14,7 +16,9 @@ from numba import njit
 
 from earshot.model.hashing import SEED, Array, Arrays, Scalar, finish, step
 
-TERM, PATTERN, COLUMN, NOT, AND, OR = range(6)
+TERM, PATTERN, COLUMN, NOT, AND, OR, END = range(7)
+CODE_BITS: Final = 3
+"""Of a step of a program; the rest is its argument. One array keeps a candidate in one place."""
 PREFIX_MARK: Final = 0x1E
 """Behind the text of a prefix when it is hashed, so that it differs from the word."""
 SIEVE_BITS: Final = 17
@@ -153,45 +157,40 @@ def _near(
 
 @njit(cache=True, nogil=True)
 def _verify(
-    p: int, r: int, tokens: Arrays, stamp: Array, columns: Array, programs: Arrays,
-    patterns: Arrays, seen: Array, stack: Array,
+    p: int, start: int, tokens: Arrays, stamp: Array, columns: Array, programs: Array,
+    patterns: Arrays, seen: Array,
 ) -> Scalar:  # fmt: skip
-    """Whether post `p`, whose terms are stamped, meets expression `r`: runs its program."""
+    """Whether post `p`, whose terms are stamped, meets the expression: runs its program."""
     hashes, places, a, b, more, more_places, c, d = tokens
-    code_ends, codes, arguments = programs
     pattern_ends, pattern_terms, spans = patterns
-    top = 0
-    for z in range(code_ends[r], code_ends[r + 1]):
-        code, g = codes[z], arguments[z]
+    truth, z = False, start
+    while True:
+        code, g = programs[z] & 7, programs[z] >> CODE_BITS
+        z += 1
         if code == TERM:
-            stack[top] = stamp[g] == p
-            top += 1
+            truth = stamp[g] == p
         elif code == AND:
-            top -= 1
-            stack[top - 1] = stack[top - 1] and stack[top]
+            z += 0 if truth else g
         elif code == OR:
-            top -= 1
-            stack[top - 1] = stack[top - 1] or stack[top]
+            z += g if truth else 0
         elif code == NOT:
-            stack[top - 1] = not stack[top - 1]
+            truth = not truth
+        elif code == END:
+            return truth
         elif code == COLUMN:
-            stack[top] = columns[g, p]
-            top += 1
+            truth = columns[g, p]
         else:
             parts = pattern_terms[pattern_ends[g] : pattern_ends[g + 1]]
             if spans[g] < 0:
-                found = _phrase(hashes, places, a, b, more, more_places, c, d, parts)
+                truth = _phrase(hashes, places, a, b, more, more_places, c, d, parts)
             else:
-                found = _near(hashes, places, a, b, more, more_places, c, d, parts, spans[g], seen)
-            stack[top] = found
-            top += 1
-    return stack[0]
+                truth = _near(hashes, places, a, b, more, more_places, c, d, parts, spans[g], seen)
 
 
 @njit(cache=True, nogil=True)
 def _some(
     first: int, w: int, tokens: Arrays, prefixes: Arrays, single: Array, several: Array,
-    several_ends: Array, columns: Array, table: Arrays, programs: Arrays, patterns: Arrays,
+    several_ends: Array, columns: Array, table: Arrays, programs: Array, patterns: Arrays,
     scratch: Arrays, out_post: Array, out_rule: Array,
 ) -> Scalar:  # fmt: skip
     """Match posts from `first` on; returns the post at which the output was full, and its size.
@@ -201,7 +200,7 @@ def _some(
     hashes, places, ends = tokens
     more, more_places, more_ends = prefixes
     keys, values, anchor_ends, anchors, always = table
-    stamp, tried, hit, seen, stack = scratch
+    stamp, met, hit, seen = scratch
     for p in range(first, len(ends) - 1):
         a, b, c, d = ends[p], ends[p + 1], more_ends[p], more_ends[p + 1]
         words = hashes, places, a, b, more, more_places, c, d
@@ -225,15 +224,16 @@ def _some(
                 hit[hits] = t
                 hits += 1
         for x in range(hits + 1):
-            start, stop = np.int64(0), np.int64(len(always))
+            first_call, last_call = np.int64(0), np.int64(len(always))
             if x < hits:
-                start, stop = anchor_ends[hit[x]], anchor_ends[hit[x] + 1]
-            for y in range(start, stop):
-                r = anchors[y] if x < hits else always[y]
-                if tried[r] == p:
-                    continue
-                tried[r] = p
-                if _verify(p, r, words, stamp, columns, programs, patterns, seen, stack):
+                first_call, last_call = anchor_ends[hit[x]], anchor_ends[hit[x] + 1]
+            for y in range(first_call, last_call):
+                start = anchors[y] if x < hits else always[y]
+                if _verify(p, start + 1, words, stamp, columns, programs, patterns, seen):
+                    r = programs[start]
+                    if met[r] == p:
+                        continue
+                    met[r] = p
                     if w == len(out_post):
                         return p, begin
                     out_post[w], out_rule[w] = p, r
@@ -244,7 +244,7 @@ def _some(
 @njit(cache=True, nogil=True)
 def run(
     tokens: Arrays, prefixes: Arrays, single: Array, several: Array, several_ends: Array,
-    columns: Array, table: Arrays, programs: Arrays, depth: int, patterns: Arrays,
+    columns: Array, table: Arrays, programs: Array, many: int, patterns: Arrays,
 ) -> Scalar:  # fmt: skip
     """(post, expression) of every match, by post; within a post in no order.
 
@@ -255,12 +255,12 @@ def run(
         several: Features that a post may have several of …
         several_ends: … by post.
         columns: Truths (predicates, posts).
-        table: Keys and values of the terms; expressions by term, with ends; those to try always.
-        programs: Ends by expression, codes, arguments.
-        depth: Of the deepest program.
+        table: Keys and values of the terms; programs by term, with ends; those to try always.
+        programs: See `compile.Expressions`.
+        many: Number of expressions.
         patterns: Ends, hashes, spans; a span of -1 is a phrase.
     """
-    n, terms, many = len(tokens[2]) - 1, len(table[2]), len(programs[0]) - 1
+    n, terms = len(tokens[2]) - 1, len(table[2])
     longest = 1
     for f in range(len(patterns[2])):
         longest = max(longest, patterns[0][f + 1] - patterns[0][f])
@@ -269,7 +269,6 @@ def run(
         np.full(many, -1, np.int32),
         np.empty(terms, np.int32),
         np.empty(longest, np.int64),
-        np.empty(depth + 1, np.bool_),
     )
     out_post, out_rule = np.empty(4 * n + 64, np.uint32), np.empty(4 * n + 64, np.int32)
     p, w = 0, 0

@@ -8,6 +8,7 @@ from typing import Final
 
 from earshot.model.tokens import is_unspaced
 
+ALL: Final = 1_000_000.0
 OFTEN: Final = {
     "from": 20,
     "to": 50,

@@ -83,19 +83,37 @@ class Store(Protocol):
     def put_windows(
         self, blocks: Sequence[WindowBlock], *, clean: pl.DataFrame, at: dt.datetime
     ) -> None:
-        """Replace blocks and take the DIRTY rows `clean` off the list, in one transaction.
+        """Replace blocks and take `clean` (DIRTY_AT) off the list, in one transaction.
 
-        With a `windows` change for what a page looks at (the start and width of each minute).
+        A minute that a commit with a greater offset has dirtied again since stays on it. With a
+        `windows` change for what a page looks at (the start and width of each minute).
         """
 
     def dirty(self) -> pl.DataFrame:
-        """DIRTY rows not yet cleaned, in order of minute; frozen minutes are never among them."""
+        """DIRTY_AT rows not yet cleaned, in order of minute; frozen minutes are never among them.
+
+        `offset` is that of the commit that dirtied the minute last.
+        """
 
     def retire(self, *, before: dt.datetime, max_bytes: int, at: dt.datetime) -> Retention:
         """Remove posts with `received_at` < `before`, then the oldest while above `max_bytes`.
 
         Counts them as `expired`; drops what belongs to them, and texts told of before `before`;
         keeps tombstones.
+        """
+
+    def unsettled(self, *, before: dt.date) -> pl.DataFrame:
+        """UNSETTLED: days (UTC, of event time) before this one whose families are not right.
+
+        In order of day; with a number that grows with each batch that touches the day. Days from
+        which retention has begun to remove posts are never among them.
+        """
+
+    def settle(self, day: dt.date) -> None:
+        """Make the near-duplicate families of a day again, of the bands of its visible posts.
+
+        A family is what `pipeline.near.components` connects; its first post is the least by
+        (event_time, source, id). Batches are committed meanwhile; what they change is unsettled.
         """
 
     def note(self, key: str, value: str) -> None:
@@ -126,6 +144,12 @@ class Store(Protocol):
 
     def get(self, keys: pl.DataFrame) -> pl.DataFrame:
         """STORED rows + `rules` of these KEYs, hidden ones included (the column says so)."""
+
+    def families(self, posts: pl.DataFrame) -> pl.DataFrame:
+        """FAMILY: of these posts (KEY and `event_time`) those with a family of two or more.
+
+        As it was when their day was settled.
+        """
 
     def tombstoned(self, source: str, id: str) -> bool:  # noqa: A002 - the field's name
         """Whether this key was deleted."""

@@ -14,6 +14,7 @@ import polars as pl
 from earshot.disk import rows
 from earshot.model.changes import KEY, REMEMBERED, Changes
 from earshot.model.schema import COUNTERS, QUARANTINE, TIME
+from earshot.store._families import put_bands
 from earshot.store._find import (
     DELETED_AUTHOR,
     NOT_POSTS,
@@ -26,7 +27,7 @@ from earshot.store._find import (
 from earshot.store._keys import I64, SLOTS, U64, Spots, hashes, ordered, spots
 from earshot.store._names import name_stored, named, put_authors, reindex, scrub, spots_to_name
 from earshot.store._rows import AT_SPOTS, encoded, insert, merged, numbers
-from earshot.store._schema import CONSUMED, FLAGS, HIDDEN
+from earshot.store._schema import CONSUMED, COPY, FLAGS, HIDDEN, LATE
 
 
 @dataclass(slots=True)
@@ -48,13 +49,16 @@ class Applied:
     texts: U64
 
 
-def apply(db: apsw.Connection, filters: Filters, changes: Changes, at: int) -> Applied:
+def apply(
+    db: apsw.Connection, filters: Filters, changes: Changes, *, offset: int, at: int
+) -> Applied:
     """Write all of `changes` but the change feed.
 
     Args:
         db: Inside a transaction.
         filters: Of this database, as they were before; the caller adds to them after the commit.
         changes: What to write.
+        offset: The next record the engine will read.
         at: Now, in µs.
     """
     put_authors(db, changes.authors)
@@ -64,17 +68,19 @@ def apply(db: apsw.Connection, filters: Filters, changes: Changes, at: int) -> A
 
     gone = known.at(changes.tombstones)["spot"].to_numpy()
     remove(db, gone, belongings=True)
-    posts = _put_posts(db, posts, known)
+    before = known.at(posts)["spot"].to_numpy()
+    posts = _put_posts(db, posts, changes.hits, known)
     known = known.without(gone).with_more(posts)
     hits = known.at(changes.hits)
-    _put_hits(db, hits)
-    _flag(db, known.at(changes.flags))
+    flagged = known.at(changes.flags)
+    _flag(db, flagged)
+    put_bands(db, posts, np.concatenate([gone, before]), flagged["spot"].to_numpy())
     scrubbed = scrub(db, known.at(changes.scrubbed)["spot"].to_numpy())
     _observe(db, known.at(changes.observations))
     renamed = name_stored(db, nameless)
     promoted = _promote(db, known.at(changes.promoted))
     _put_tombstones(db, changes.tombstones)
-    _put_ledgers(db, changes)
+    _put_ledgers(db, changes, offset)
 
     edited = posts.filter("replaced").select(KEY.names())
     shown = changes.flags.filter(~pl.col("hidden")).select(KEY.names())
@@ -119,7 +125,9 @@ def _without_deleted(db: apsw.Connection, filters: Filters, changes: Changes) ->
     return posts
 
 
-def _put_posts(db: apsw.Connection, posts: pl.DataFrame, known: Spots) -> pl.DataFrame:
+def _put_posts(
+    db: apsw.Connection, posts: pl.DataFrame, hits: pl.DataFrame, known: Spots
+) -> pl.DataFrame:
     """Insert or replace posts with their full-text rows; adds `spot` and `replaced`."""
     keys = hashes(posts)
     if len(np.unique(keys)) < len(keys):
@@ -132,6 +140,7 @@ def _put_posts(db: apsw.Connection, posts: pl.DataFrame, known: Spots) -> pl.Dat
     remove(db, before["before"].to_numpy(), belongings=False)
     table = encoded(posts).insert_column(0, posts["spot"])
     table = table.insert_column(1, pl.Series("ord", ordered(posts["id"])))
+    table = table.with_columns(_rules_of(keys[order], hits))
     posts = posts.with_columns(spot=_insert_apart(db, table))
     words = pl.DataFrame(
         [posts["spot"].alias("rowid"), posts["index"].alias("words"), posts["tags"]]
@@ -144,6 +153,22 @@ def _put_posts(db: apsw.Connection, posts: pl.DataFrame, known: Spots) -> pl.Dat
     moved = posts.filter(pl.col("before") != pl.col("spot")).select("spot", "before")
     db.executemany("UPDATE OR REPLACE observations SET spot = ? WHERE spot = ?", moved.rows())
     return posts.with_columns(replaced=pl.col("before").is_not_null()).drop("before")
+
+
+def _rules_of(keys: U64, hits: pl.DataFrame) -> pl.DataFrame:
+    """`rules` and `rule_versions` of the posts with these hashes, as texts; null: no hits."""
+    rows = Spots(keys, np.arange(len(keys))).at(hits, name="row")
+    texts = (
+        rows.unique(["row", "rule"], keep="last")
+        .sort("row", "rule")
+        .group_by("row", maintain_order=True)
+        .agg(
+            rules=pl.col("rule").cast(pl.String).str.join(" "),
+            rule_versions=pl.col("rule_version").cast(pl.String).str.join(" "),
+        )
+    )
+    every = pl.DataFrame({"row": np.arange(len(keys))})
+    return every.join(texts, on="row", how="left", maintain_order="left").drop("row")
 
 
 def _insert_apart(db: apsw.Connection, table: pl.DataFrame) -> pl.Series:
@@ -178,15 +203,9 @@ def remove(db: apsw.Connection, gone: I64, *, belongings: bool) -> None:
     if len(gone) == 0:
         return
     db.executemany("DELETE FROM fts WHERE rowid = ?", ((s,) for s in np.sort(gone).tolist()))
-    tables = ["posts", "hits", "hidden"] + (["observations"] if belongings else [])
+    tables = ["posts", "hidden"] + (["observations"] if belongings else [])
     for table in tables:
         db.execute(f"DELETE FROM {table} WHERE {AT_SPOTS}", (numbers(gone),))
-
-
-def _put_hits(db: apsw.Connection, hits: pl.DataFrame) -> None:
-    if hits.height:
-        table = hits.select("spot", "rule", version="rule_version").sort("spot", "rule")
-        insert(db, "INSERT OR REPLACE", "hits", table)
 
 
 def _flag(db: apsw.Connection, flags: pl.DataFrame) -> None:
@@ -234,7 +253,7 @@ def _promote(db: apsw.Connection, at: pl.DataFrame) -> pl.DataFrame:
         return at.select(KEY.names())
     bits = [pl.col(c).cast(pl.Int64) * (1 << FLAGS.index(c)) for c in ("copy", "late")]
     db.executemany(
-        f"UPDATE posts SET flags = flags & {HIDDEN} | {CONSUMED} | ? WHERE spot = ?",
+        f"UPDATE posts SET flags = flags & ~{COPY | LATE} | {CONSUMED} | ? WHERE spot = ?",
         at.select(pl.sum_horizontal(bits), "spot").rows(),
     )
     return reindex(db, at["spot"].to_numpy())
@@ -309,7 +328,7 @@ def _put_remembered(
     return ords
 
 
-def _put_ledgers(db: apsw.Connection, changes: Changes) -> None:
+def _put_ledgers(db: apsw.Connection, changes: Changes, offset: int) -> None:
     """Counts are added up; quarantined records and dirty minutes are noted."""
     counts = changes.counts.with_columns(pl.col("minute").to_physical())
     db.executemany(
@@ -325,9 +344,9 @@ def _put_ledgers(db: apsw.Connection, changes: Changes) -> None:
         return
     bad = changes.quarantine.select(QUARANTINE.names()).with_columns(pl.col(TIME).to_physical())
     insert(db, "INSERT OR REPLACE", "quarantine", bad)
-    dirty = changes.dirty.select(pl.col("minute").to_physical(), "source")
+    dirty = changes.dirty.select(pl.col("minute").to_physical(), "source", offset=pl.lit(offset))
     db.executemany(
-        """INSERT OR IGNORE INTO dirty SELECT ?1, ?2
+        """INSERT OR REPLACE INTO dirty SELECT ?1, ?2, ?3
         WHERE NOT EXISTS (SELECT 1 FROM frozen WHERE minute = ?1 AND source = ?2)""",
         dirty.rows(),
     )

@@ -17,7 +17,7 @@ import polars as pl
 from earshot.disk import rows
 from earshot.model.changes import KEY
 from earshot.model.schema import CHANGE, COUNTERS, GAP
-from earshot.store._rows import frame, read_spots, with_rules
+from earshot.store._rows import frame, read_spots
 
 SHOWN: Final = 50
 """The newest posts of a batch that a change holds …"""
@@ -164,7 +164,7 @@ def _told(db: apsw.Connection, change: tuple[Any, ...]) -> tuple[Any, ...]:
     if kind != "posts":
         return change
     named = msgspec.json.decode(payload, type=_Named)
-    posts = with_rules(db, read_spots(db, np.array(named.spots, np.int64)))
+    posts = read_spots(db, np.array(named.spots, np.int64))
     posts = posts.filter(~pl.col("hidden")).reverse()
     keys = _encode(posts.select(KEY.names()).rows()).decode()
     body = ",".join(minimal(posts).to_list())

@@ -21,7 +21,6 @@ from earshot.store._rows import (
     numbers,
     read_spots,
     reading,
-    with_rules,
 )
 
 PAGE: Final = 8192
@@ -61,7 +60,7 @@ def posts_of(
         page = some.with_columns(minute=pl.col("event_time").dt.truncate("1m"))
         page = page.join(wanted, on=DIRTY.names(), how="semi", maintain_order="left")
         if page.height:
-            yield with_rules(db, page)
+            yield page.select(c for c in ROW if c in page.columns)
 
 
 def _of_keys(db: apsw.Connection, keys: pl.DataFrame, columns: Columns) -> Iterator[pl.DataFrame]:
@@ -112,9 +111,8 @@ def observed_in(
     for start in range(0, len(spots), PAGE):
         posts = read_spots(db, spots[start : start + PAGE].to_numpy(), more)
         posts = posts.filter(pl.col("source").is_in(wanted["source"].unique().implode()))
-        whole = with_rules(db, posts).with_columns(posts["spot"])
         page = (
-            whole.join(_seen(db, posts["spot"]), on="spot", maintain_order="left")
+            posts.join(_seen(db, posts["spot"]), on="spot", maintain_order="left")
             .join(wanted, on=DIRTY.names(), how="semi", maintain_order="left")
             .drop("spot")
         )

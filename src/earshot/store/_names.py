@@ -150,12 +150,8 @@ def scrub(db: apsw.Connection, at: I64) -> pl.DataFrame:
 def reindex(db: apsw.Connection, at: I64) -> pl.DataFrame:
     """Make the full-text rows of posts anew from what is stored of them; returns their KEYs."""
     posts = read_spots(db, at)
-    hits = frame(
-        rows(db, f"SELECT spot, rule FROM hits WHERE {AT_SPOTS}", (numbers(at),)),
-        pl.Schema({"spot": pl.Int64, "rule": pl.Int64}),
-    )
-    place = posts.select("spot", post=pl.int_range(pl.len(), dtype=pl.UInt32))
-    hits = hits.join(place, on="spot")
+    of_each = posts.select(post=pl.int_range(pl.len(), dtype=pl.UInt32), rule="rules")
+    hits = of_each.explode("rule", empty_as_null=False, keep_nulls=False)
     table = posts.select("spot").with_columns(
         words=tokenize(document(posts), index=True).index,
         tags=with_rules(tags(posts.select(STORED.names())), hits["post"], hits["rule"]),

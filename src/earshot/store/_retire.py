@@ -11,6 +11,7 @@ import polars as pl
 
 from earshot.clock import micros
 from earshot.disk import rows, used_bytes
+from earshot.store import _families
 from earshot.store._apply import remove
 from earshot.store._find import REMEMBERED_S
 from earshot.store._keys import span_of
@@ -91,6 +92,7 @@ def sweep(db: apsw.Connection, before: dt.datetime, at: dt.datetime) -> None:
     month = now - QUARANTINE_DAYS * 86_400_000_000
     db.execute("DELETE FROM quarantine WHERE received_at < ?", (month,))
     _drop_front(db, "remembered", "at", now - REMEMBERED_S * 1_000_000)
+    _families.sweep(db)
     ((oldest,),) = rows(db, "SELECT min(received_at) FROM posts")
     if oldest is not None:
         _drop_front(db, "interactions", "taken", oldest)

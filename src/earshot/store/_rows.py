@@ -15,11 +15,38 @@ from earshot.store._schema import COLUMNS, FLAGS, LISTS, PLAIN
 
 ROW: Final = pl.Schema([*STORED.items(), ("rules", pl.List(pl.Int64()))])
 """What `select`, `get` and their like give."""
-SPOTTED: Final = pl.Schema([("spot", pl.Int64()), *STORED.items()])
+SPOTTED: Final = pl.Schema([("spot", pl.Int64()), *ROW.items()])
 
 SHORT: Final = dict(zip(LISTS, "hmcld", strict=True))
 """Names of the lists within their JSON text."""
 LISTED: Final = pl.Struct({SHORT[c]: STORED[c] for c in LISTS})
+_FIELDS: Final = ("url", "expanded", "canonical", "domain", "kind", "alt")
+_LONG: Final = [f'"{field}":' for field in _FIELDS]
+_BRIEF: Final = [f'"{field[0].upper()}":' for field in _FIELDS]
+"""Names of fields as they lie in the file. No value of a JSON text holds a bare quotation mark, so
+neither these nor an empty list can be mistaken for a part of one."""
+_EMPTY: Final = [f'"{short}":[],' for short in SHORT.values()]
+
+_PAGE: Final = (
+    pl.when(pl.col("source") == "bluesky")
+    .then(
+        pl.lit("https://bsky.app/profile/")
+        + pl.col("id")
+        .str.strip_prefix("at://")
+        .str.replace("/app.bsky.feed.post/", "/post/", literal=True)
+    )
+    .when(pl.col("source") == "x")
+    .then(pl.concat_str(pl.lit("https://x.com/"), "author_handle", pl.lit("/status/"), "id"))
+)
+DERIVED: Final = {
+    "created_at": (pl.col("event_time"), ("event_time",)),
+    "root": (pl.col("id"), ("id",)),
+    "conversation": (pl.col("root"), ("root", "id")),
+    "permalink": (_PAGE, ("source", "id", "author_handle")),
+}
+"""Columns that mostly say what others do (and which these are): where they do, a bit of `flags`
+(behind those of FLAGS) says so in their place. A handle that is there never changes."""
+_BIT: Final = {c: 1 << bit for bit, c in enumerate((*FLAGS, *DERIVED))}
 
 
 AT_SPOTS: Final = "spot IN (SELECT value FROM carray(?))"
@@ -37,17 +64,29 @@ def numbers(array: I64) -> Any:  # noqa: ANN401 - apsw gives its type no name
 
 def encoded(posts: pl.DataFrame) -> pl.DataFrame:
     """Turn STORED columns into those of the table `posts`, without those that are all null."""
-    empty = pl.all_horizontal(pl.col(c).list.len().eq_missing(0) for c in LISTS)
-    lists = pl.struct(pl.col(c).alias(SHORT[c]) for c in LISTS).struct.json_encode()
-    flags = pl.sum_horizontal(
-        pl.col(c).fill_null(value=False).cast(pl.Int64) * (1 << bit) for bit, c in enumerate(FLAGS)
-    )
+    same = posts.select((pl.col(c) == other).alias(c) for c, (other, _) in DERIVED.items())
+    same = same.fill_null(value=False)
+    bits = pl.DataFrame([posts[c] for c in FLAGS] + same.get_columns()).fill_null(value=False)
+    flags = bits.select(pl.sum_horizontal(pl.col(c).cast(pl.Int64) * _BIT[c] for c in _BIT))
     table = posts.select(
-        *(_as_sql(c) for c in PLAIN),
-        flags=flags,
-        lists=pl.when(~empty).then(lists),
+        *(
+            pl.when(~pl.lit(same[c])).then(_as_sql(c)).alias(c) if c in DERIVED else _as_sql(c)
+            for c in PLAIN
+        ),
+        flags=flags.to_series(),
+        lists=_lists_as_text(posts),
     )
     return table.select(s for s in table if s.null_count() < len(s))
+
+
+def _lists_as_text(posts: pl.DataFrame) -> pl.Series:
+    """The list columns as one JSON object without those that are empty; null: all are."""
+    lists = pl.struct(pl.col(c).alias(SHORT[c]) for c in LISTS).struct.json_encode()
+    last = f',"{SHORT[LISTS[-1]]}":[]'
+    text = lists.str.replace_many(_EMPTY, [""]).str.replace(last, "", literal=True)
+    empty = pl.all_horizontal(pl.col(c).list.len().eq_missing(0) for c in LISTS)
+    brief = pl.when(~empty).then(text.str.replace_many(_LONG, _BRIEF))
+    return posts.select(lists=brief).to_series()
 
 
 def _as_sql(column: str) -> pl.Expr:
@@ -95,11 +134,12 @@ def _column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
 
 
 def reading(columns: Collection[str] | None) -> tuple[str, ...]:
-    """The SQL columns, `spot` first, that these columns of STORED are made of (None: all)."""
+    """The SQL columns, `spot` first, that these columns and `rules` are made of (None: all)."""
     if columns is None:
-        return ("spot", *COLUMNS)
-    shared = [c for c, parts in (("flags", FLAGS), ("lists", LISTS)) if {*parts} & {*columns}]
-    return ("spot", *(c for c in PLAIN if c in columns), *shared)
+        return ("spot", *COLUMNS, "rules")
+    wanted = {*columns}.union(*(parts for c, (_, parts) in DERIVED.items() if c in columns))
+    shared = [c for c, parts in (("flags", _BIT), ("lists", LISTS)) if {*parts} & wanted]
+    return ("spot", *(c for c in PLAIN if c in wanted), *shared, "rules")
 
 
 def as_sql(columns: Iterable[str]) -> str:
@@ -110,28 +150,55 @@ def as_sql(columns: Iterable[str]) -> str:
 def decoded(
     found: Sequence[tuple[Any, ...]], columns: Collection[str] | None = None
 ) -> pl.DataFrame:
-    """SPOTTED rows of what was read of `reading(columns)`; only these columns, where given."""
-    wanted = [c for c in SPOTTED if columns is None or c == "spot" or c in columns]
+    """SPOTTED rows of what was read of `reading(columns)`; only these columns, where given.
+
+    `spot` and `rules` come always.
+    """
+    wanted = [c for c in SPOTTED if columns is None or c in {"spot", "rules", *columns}]
     if not found:
         return pl.DataFrame(schema={c: SPOTTED[c] for c in wanted})
     read = dict(zip(reading(columns), zip(*found, strict=True), strict=True))
-    frame = pl.DataFrame([_column(c, read[c], SPOTTED[c]) for c in read if c in SPOTTED])
+    plain = [c for c in read if c in SPOTTED and c != "rules"]
+    frame = pl.DataFrame([_column(c, read[c], SPOTTED[c]) for c in plain])
+    frame = frame.with_columns(_rules(pl.Series("rules", read["rules"], pl.String)))
     if "flags" in read:
-        flags = pl.lit(pl.Series(read["flags"], dtype=pl.Int64))
-        bits = ((flags // (1 << bit) % 2 == 1).alias(c) for bit, c in enumerate(FLAGS))
-        frame = frame.with_columns(bits)
+        flags = pl.Series(read["flags"], dtype=pl.Int64)
+        frame = frame.with_columns(_is_set(flags, c).alias(c) for c in FLAGS)
+        for column in (c for c in DERIVED if c in read):
+            original = pl.when(pl.lit(_is_set(flags, column))).then(DERIVED[column][0])
+            frame = frame.with_columns(original.otherwise(column).alias(column))
     if "lists" in read:
         frame = frame.with_columns(_lists(pl.Series("lists", read["lists"], pl.String)))
     return frame.select(wanted)
+
+
+def _is_set(flags: pl.Series, column: str) -> pl.Series:
+    return flags // _BIT[column] % 2 == 1
+
+
+def _rules(text: pl.Series) -> pl.Series:
+    """Lists of the numbers in these texts; without a text, an empty one."""
+    if text.null_count() == len(text):
+        return pl.Series("rules", [[]], ROW["rules"]).new_from_index(0, len(text))
+    lists = text.str.split(" ").cast(ROW["rules"])
+    return lists.to_frame().select(pl.col("rules").fill_null(pl.lit([], ROW["rules"])))["rules"]
 
 
 def _lists(text: pl.Series) -> list[pl.Series]:
     """The list columns of their JSON text; without one, all of them are empty."""
     if text.null_count() == len(text):
         return [pl.Series(c, [[]], STORED[c]).new_from_index(0, len(text)) for c in LISTS]
-    blank = "{" + ",".join(f'"{short}":[]' for short in SHORT.values()) + "}"
-    read = text.fill_null(blank).str.json_decode(LISTED).struct.unnest()
-    return [read[SHORT[c]].alias(c) for c in LISTS]
+    whole = text.fill_null("{}").str.replace_many(_BRIEF, _LONG)
+    read = whole.str.json_decode(LISTED).struct.unnest()
+    return [
+        read.select(
+            pl.when(pl.lit(whole.str.contains(f'"{short}":null', literal=True)))
+            .then(None)
+            .otherwise(pl.col(short).fill_null(pl.lit([], STORED[c])))
+            .alias(c)
+        ).to_series()
+        for c, short in SHORT.items()
+    ]
 
 
 def read_spots(
@@ -142,20 +209,3 @@ def read_spots(
         return decoded([], columns)
     statement = f"SELECT {as_sql(reading(columns))} FROM posts WHERE {AT_SPOTS} ORDER BY spot"
     return decoded(rows(db, statement, (numbers(spots),)), columns)
-
-
-def with_rules(db: apsw.Connection, posts: pl.DataFrame) -> pl.DataFrame:
-    """SPOTTED rows with the rules that matched each, as ROW, as far as they have its columns."""
-    none = pl.col("rules").fill_null(pl.lit([], pl.List(pl.Int64)))
-    wanted = [c for c in ROW if c in posts.columns or c == "rules"]
-    if posts.height == 0:
-        return pl.DataFrame(schema={c: ROW[c] for c in wanted})
-    found = rows(
-        db,
-        "SELECT spot, rule FROM hits WHERE spot IN (SELECT value FROM carray(?)) ORDER BY 1, 2",
-        (numbers(posts["spot"].to_numpy()),),
-    )
-    hits = frame(found, pl.Schema({"spot": pl.Int64, "rules": pl.Int64}))
-    lists = hits.group_by("spot").agg("rules")
-    joined = posts.join(lists, on="spot", how="left", maintain_order="left")
-    return joined.with_columns(none).select(wanted)

@@ -8,10 +8,11 @@ LISTS: Final = ("hashtags", "mentions", "cashtags", "links", "media")
 """Columns of STORED that share one JSON text."""
 FLAGS: Final = ("consumed", "hidden", "copy", "late")
 """Columns of STORED that share one number, the first as its lowest bit."""
-CONSUMED, HIDDEN = 1, 2
+CONSUMED, HIDDEN, COPY, LATE = 1, 2, 4, 8
 PLAIN: Final = tuple(c for c in STORED if c not in LISTS and c not in FLAGS)
 """Columns of STORED that have a column of their own, in their order."""
 COLUMNS: Final = (*PLAIN, "flags", "lists")
+"""What the table has of STORED; `rules` and their versions came later."""
 
 
 def _columns() -> str:
@@ -24,7 +25,7 @@ PRAGMAS: Final = (
     "auto_vacuum = INCREMENTAL",
     "journal_mode = WAL",
     "synchronous = NORMAL",
-    "wal_autocheckpoint = 2000",
+    "wal_autocheckpoint = 8000",
     "journal_size_limit = 134217728",
     "cache_size = -65536",
     "temp_store = MEMORY",
@@ -96,5 +97,24 @@ STEPS: Final = (
         # Facts of the store itself, which `note` does not reach.
         "CREATE TABLE own (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
         "INSERT INTO own VALUES ('offset', 0), ('epoch', lower(hex(randomblob(8))))",
+    ),
+    ('ALTER TABLE dirty ADD COLUMN "offset" INTEGER NOT NULL DEFAULT 0',),
+    (
+        # Near-duplicate families, see `_families`.
+        """CREATE TABLE bands (
+            n INTEGER PRIMARY KEY, day INTEGER, version INTEGER, spots BLOB, bands BLOB)""",
+        "CREATE INDEX bands_day ON bands (day)",
+        "CREATE TABLE days (day INTEGER PRIMARY KEY, changed INTEGER, settled INTEGER)",
+        "CREATE TABLE families (spot INTEGER PRIMARY KEY, spots BLOB)",
+    ),
+    (
+        # Hits lie in their post's row, as two texts of numbers in order of rule.
+        "ALTER TABLE posts ADD COLUMN rules",
+        "ALTER TABLE posts ADD COLUMN rule_versions",
+        """UPDATE posts SET (rules, rule_versions) = (
+            SELECT group_concat(rule, ' ' ORDER BY rule), group_concat(version, ' ' ORDER BY rule)
+            FROM hits h WHERE h.spot = posts.spot)
+        WHERE spot IN (SELECT spot FROM hits)""",
+        "DROP TABLE hits",
     ),
 )

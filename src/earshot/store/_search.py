@@ -20,7 +20,7 @@ from earshot.model.index import All, AnyOf, Near, Prefix, Query, Span, Tag, Term
 from earshot.model.schema import STORED
 from earshot.model.tags import rule_tag
 from earshot.store._keys import FARTHEST_MS, SLOTS, span_of
-from earshot.store._rows import frame, read_spots, with_rules
+from earshot.store._rows import ROW, frame, read_spots
 from earshot.store._schema import HIDDEN
 
 After = tuple[dt.datetime, str, str]
@@ -120,7 +120,7 @@ def page(
     keys = pl.concat(parts) if parts else pl.DataFrame(schema=FOUND)
     chosen = keys.sort(ORDER, descending=newest_first).head(limit)
     posts = read_spots(db, chosen["spot"].to_numpy())
-    return with_rules(db, posts.sort(ORDER, descending=newest_first))
+    return posts.sort(ORDER, descending=newest_first).select(ROW.names())
 
 
 def _behind(after: After, *, newest_first: bool) -> pl.Expr:

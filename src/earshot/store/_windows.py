@@ -11,6 +11,7 @@ import polars as pl
 
 from earshot.clock import from_micros, micros
 from earshot.disk import rows
+from earshot.model.changes import DIRTY_AT
 from earshot.model.schema import TIME
 from earshot.store import WindowBlock
 from earshot.store._feed import Feed
@@ -47,10 +48,10 @@ def put(db: apsw.Connection, blocks: Sequence[WindowBlock]) -> None:
 
 
 def clean(db: apsw.Connection, minutes: pl.DataFrame) -> None:
-    """Take DIRTY rows off the list."""
+    """Take DIRTY_AT rows off the list, but those dirtied again by a later commit."""
     db.executemany(
-        "DELETE FROM dirty WHERE minute = ? AND source = ?",
-        minutes.select(pl.col("minute").to_physical(), "source").rows(),
+        'DELETE FROM dirty WHERE minute = ? AND source = ? AND "offset" <= ?',
+        minutes.select(pl.col("minute").to_physical(), "source", "offset").rows(),
     )
 
 
@@ -67,9 +68,10 @@ def _iso(moment: dt.datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def dirty(db: apsw.Connection) -> list[tuple[int, str]]:
-    """Minutes (µs) and sources not yet cleaned, in order."""
-    return [(m, s) for m, s in rows(db, "SELECT minute, source FROM dirty ORDER BY minute, source")]
+def dirty(db: apsw.Connection) -> pl.DataFrame:
+    """See `Store.dirty`."""
+    columns = ", ".join(f'"{c}"' for c in DIRTY_AT)
+    return frame(rows(db, f"SELECT {columns} FROM dirty ORDER BY minute, source"), DIRTY_AT)
 
 
 def read(  # noqa: PLR0913 - one query, its parts

@@ -37,6 +37,7 @@ from earshot.model.schema import COUNT, GAP, QUARANTINE
 from earshot.store import (
     Retention,
     WindowBlock,
+    _families,
     _feed,
     _find,
     _minutes,
@@ -46,10 +47,11 @@ from earshot.store import (
     _windows,
 )
 from earshot.store._apply import Applied, apply
-from earshot.store._rows import ROW, frame, read_spots, with_rules
+from earshot.store._rows import ROW, frame, read_spots
 from earshot.store._schema import PRAGMAS, READER_PRAGMAS, STEPS
 
 CONTRACT_URL = "sqlite:///{tmp}/store.db"
+EPOCH = dt.date(1970, 1, 1)
 NUMBERED_GAP = pl.Schema([("seq", pl.Int64()), *GAP.items()])
 
 
@@ -114,7 +116,7 @@ class SqliteStore:
         now = micros(at)
         with self._write() as db:
             with self._telling(db, now):
-                applied = apply(db, self._filters, changes, now)
+                applied = apply(db, self._filters, changes, offset=offset, at=now)
                 db.execute("UPDATE own SET value = ? WHERE key = 'offset'", (offset,))
                 db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", (notes or {}).items())
                 _feed.put_posts(db, self._feed, now, applied.new, applied.hits)
@@ -138,7 +140,7 @@ class SqliteStore:
     def dirty(self) -> pl.DataFrame:
         """See `Store.dirty`."""
         with self._read() as db:
-            return frame(_windows.dirty(db), DIRTY)
+            return _windows.dirty(db)
 
     def retire(self, *, before: dt.datetime, max_bytes: int, at: dt.datetime) -> Retention:
         """See `Store.retire`; in steps, so that a batch in between never waits for long."""
@@ -153,6 +155,19 @@ class SqliteStore:
             _retire.give_back(db)
             self._filters.refresh(db)
         return Retention(removed, None if frozen is None else from_micros(frozen))
+
+    def unsettled(self, *, before: dt.date) -> pl.DataFrame:
+        """See `Store.unsettled`."""
+        with self._read() as db:
+            return _families.unsettled(db, (before - EPOCH).days)
+
+    def settle(self, day: dt.date) -> None:
+        """See `Store.settle`; the writer waits only while the result is written."""
+        number = (day - EPOCH).days
+        with self._read() as db:
+            changed, blocks = _families.found_in(db, number)
+        with self._write() as db, transaction(db):
+            _families.put_families(db, number, changed, blocks)
 
     def note(self, key: str, value: str) -> None:
         """See `Store.note`."""
@@ -195,7 +210,12 @@ class SqliteStore:
         """See `Store.get`."""
         with self._read() as db:
             found = _find.stored(db, keys.select(KEY.names()), None)
-            return with_rules(db, read_spots(db, found["spot"].to_numpy()))
+            return read_spots(db, found["spot"].to_numpy()).select(ROW.names())
+
+    def families(self, posts: pl.DataFrame) -> pl.DataFrame:
+        """See `Store.families`."""
+        with self._read() as db:
+            return _families.families(db, posts)
 
     def tombstoned(self, source: str, id: str) -> bool:  # noqa: A002 - the field's name
         """See `Store.tombstoned`."""

@@ -11,6 +11,7 @@ from earshot.model.document import document
 from earshot.model.schema import HIT, STORED, empty
 from earshot.model.tags import tags, with_rules
 from earshot.model.tokens import tokenize
+from earshot.pipeline.near import bands
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
@@ -59,7 +60,7 @@ def batch(
     """Changes that put these posts, as the pipeline would make them.
 
     Args:
-        rows: What `stored` gives; index and tags are made here.
+        rows: What `stored` gives; index, tags and bands are made here.
         hits: (source, id, rule, rule version).
         frames: Other fields of `Changes`.
     """
@@ -67,9 +68,11 @@ def batch(
     hit = pl.DataFrame(list(hits), HIT, orient="row")
     at = posts.select("source", "id", post=pl.int_range(pl.len(), dtype=pl.UInt32))
     of = hit.join(at, on=["source", "id"])
+    tokens = tokenize(document(posts), index=True)
     posts = posts.with_columns(
-        index=tokenize(document(posts), index=True).index,
+        index=tokens.index,
         tags=with_rules(tags(posts), of["post"], of["rule"]),
+        bands=bands(tokens, (posts["kind"] == "repost").fill_null(value=False)),
     )
     none = Changes.none()
     fields = {name: getattr(none, name) for name in none.__slots__}
