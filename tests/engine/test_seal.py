@@ -1,3 +1,5 @@
+from concurrent.futures import wait
+
 import pytest
 from tests.engine.homes import (
     SYSTEM,
@@ -31,6 +33,13 @@ def log(rooms, *said):
 def order(rooms, **fields):
     chunk = Chunk(items=(control_record(**fields),))
     rooms.log.append(records_of(chunk, "operator", rooms.clock.now()))
+
+
+def upkeep(engine):
+    """One turn between batches, and the page that it had written."""
+    engine.upkeep(idle=True)
+    if engine._sealer._step is not None:
+        wait([engine._sealer._step])
 
 
 def id_of(number):
@@ -107,12 +116,12 @@ def test_sealing_goes_page_by_page_and_a_batch_in_between_is_sealed_the_next_tim
         log(rooms, *(tweet(n) for n in range(12)))
         engine.step()
         clock.move(601)
-        engine.upkeep(idle=True)
+        upkeep(engine)
         assert len(in_lake(settings)) == 5
         log(rooms, tweet(50))
         engine.step()
         for _ in range(4):
-            engine.upkeep(idle=True)
+            upkeep(engine)
         assert (len(in_lake(settings)), sealed_upto(rooms.store)) == (12, 12)
         engine.close()
         assert (len(in_lake(settings)), sealed_upto(rooms.store)) == (13, 13)

@@ -269,8 +269,7 @@ class LocalEngine:
         if self._is_due("retire", RETIRE_EVERY_S, grace=0.0 if idle else RETIRE_LATEST_S):
             self._retire()
         if self._sealer.due():
-            with self._timed("lake"):
-                self._sealer.advance()
+            self._sealer.advance()
         self._families.advance()
 
     def _log_presses(self) -> bool:

@@ -1,11 +1,13 @@
 """Carries what the store took in over to the lake, in sealed files, page by page, now and then.
 
 Posts that are new go over as they were committed; those that something happened to are read back
-from the store. After a crash, or a failure on the way, everything since the last seal is.
+from the store; after a crash, or a failure on the way, all since the last seal are. Reading and
+writing happen on a thread of their own, page by page; what is remembered changes between batches.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final
 
 import msgspec
@@ -34,6 +36,8 @@ NAMED_MOST: Final = 2_000
 Key = tuple[str, str]
 Touched = set[Key] | str
 """KEYs, or ALL."""
+Step = Callable[[], int | None]
+"""A piece of work of the lake's thread; a page's gives how many rows it wrote, None at the end."""
 
 
 def sealed_upto(store: Store) -> int:
@@ -53,20 +57,23 @@ class Sealer:
         """KEYs of others that were written or changed."""
         self._rows = 0
         self._next = rooms.clock.monotonic() + EVERY_S
-        self._erased = False
+        self._erased = 0
+        """Batches with erased posts that no file was rewritten for."""
         self._upto = sealed_upto(rooms.store)
         self._touched = _read(rooms.store.facts(TOUCHED).get(TOUCHED, ""))
         self._sealing: Touched = set()
         """Those of the seal that is under way."""
         self._whole = self._upto == rooms.store.offset()
-        self._under_way: Iterator[int] | None = None
+        self._under_way: Generator[Step, int | None] | None = None
+        self._pool = ThreadPoolExecutor(1, "lake")
+        self._step: Future[int | None] | None = None
 
     # -- with each batch -------------------------------------------------------------------
     def erase(self, changes: Changes) -> None:
         """Take deleted posts out of the lake's view before the store forgets them."""
         if changes.tombstones.height:
             self._lake.erase(changes.tombstones.select(KEY.names()))
-            self._erased = True
+            self._erased += 1
 
     def notes(self, changes: Changes) -> dict[str, str]:
         """What is to be committed with a batch, so that a crash forgets no change."""
@@ -101,11 +108,15 @@ class Sealer:
         return self._under_way is not None or self._rows >= MOST or late
 
     def advance(self) -> None:
-        """Carry one page over; so the next batch never waits for long."""
-        if self._under_way is None:
-            self._under_way = self._run()
+        """Begin, or go on where the last page is written; never waits for one."""
+        if self._step is not None and not self._step.done():
+            return
         try:
-            next(self._under_way)
+            if self._under_way is None:
+                self._under_way = self._run()
+            step, self._step = self._step, None
+            work = self._under_way.send(None if step is None else step.result())
+            self._step = self._pool.submit(work)
         except StopIteration:
             self._under_way = None
         except BaseException:
@@ -115,31 +126,35 @@ class Sealer:
 
     def seal(self) -> None:
         """Bring the lake up to the store's offset, now."""
-        while self._under_way is not None:
-            self.advance()
+        self._finish()
         if self._rows or self._erased or not self._whole or self._upto != self._store.offset():
             self.advance()
-            while self._under_way is not None:
-                self.advance()
+            self._finish()
 
     def close(self) -> None:
-        """Let go of the lake."""
+        """End the thread and let go of the lake."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
         self._lake.close()
 
-    def _run(self) -> Iterator[int]:
+    def _finish(self) -> None:
+        while self._under_way is not None:
+            if self._step is not None:
+                wait([self._step])
+            self.advance()
+
+    def _run(self) -> Generator[Step, int | None]:
         """Append what changed to the lake, note how far it is, and rewrite what was erased."""
         offset = self._store.offset()
         self._sealing, self._touched = _united(self._sealing, self._touched), set()
-        pages = self._noted() if self._whole else self._after_crash()
+        new, changed = self._new, self._changed
+        self._new, self._changed, self._rows = [], [], 0
+        pages = self._noted(new, changed) if self._whole else self._after_crash(self._sealing)
         written = 0
-        for page in pages:
-            if page.is_empty():
-                continue
-            written += self._lake.append(page.select(STORED.names()))
-            yield written
-        if self._erased:
-            self._lake.compact()
-            self._erased = False
+        while (rows := (yield lambda: self._carry(pages))) is not None:
+            written += rows
+        if erased := self._erased:
+            yield self._lake.compact
+            self._erased -= erased
         if offset != self._upto:
             self._store.note(FACT, str(offset))
             say.info("lake sealed", posts=written, offset=offset)
@@ -149,10 +164,17 @@ class Sealer:
         self._upto, self._whole = offset, True
         self._next = self._clock.monotonic() + EVERY_S
 
-    def _noted(self) -> Iterator[pl.DataFrame]:
-        """What was noted until now; new posts first, as what happened to them comes after."""
-        new, changed = self._new, self._changed
-        self._new, self._changed, self._rows = [], [], 0
+    # -- on the lake's thread --------------------------------------------------------------
+    def _carry(self, pages: Iterator[pl.DataFrame]) -> int | None:
+        page = next(pages, None)
+        if page is None:
+            return None
+        return self._lake.append(page.select(STORED.names())) if page.height else 0
+
+    def _noted(
+        self, new: list[pl.DataFrame], changed: list[pl.DataFrame]
+    ) -> Iterator[pl.DataFrame]:
+        """What was noted; new posts first, as what happened to them comes after."""
         for page in pl.concat([pl.DataFrame(schema=STORED), *new]).iter_slices(PAGE):
             yield self._with_names(page)
         yield from self._named(changed)
@@ -179,13 +201,12 @@ class Sealer:
         for part in pl.concat([pl.DataFrame(schema=KEY), *keys]).unique().iter_slices(PAGE):
             yield self._store.get(part)
 
-    def _after_crash(self) -> Iterator[pl.DataFrame]:
+    def _after_crash(self, touched: Touched) -> Iterator[pl.DataFrame]:
         """All stored rows that records behind the last seal wrote or touched."""
-        self._new, self._changed, self._rows = [], [], 0
-        if isinstance(self._sealing, str):
+        if isinstance(touched, str):
             yield from self._days()
             return
-        yield from self._named([pl.DataFrame(sorted(self._sealing), KEY, orient="row")])
+        yield from self._named([pl.DataFrame(sorted(touched), KEY, orient="row")])
         after = None
         while True:
             page = self._store.select(None, Span(), limit=PAGE, after=after, newest_first=False)

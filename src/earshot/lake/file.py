@@ -17,6 +17,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Final, Self
 
 import duckdb
@@ -57,6 +58,7 @@ class FileLake:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._turn = Lock()  # between threads; the file between processes
         self._writing = FileLock(root / "_writing")
         self._reading = FileLock(root / "_lock")
         self._closed = self._clean = False
@@ -206,7 +208,7 @@ class FileLake:
     @contextmanager
     def _write(self) -> Iterator[None]:
         self._check_open()
-        with self._writing.waiting(shared=False), explained(self.root):
+        with self._turn, self._writing.waiting(shared=False), explained(self.root):
             if not self._clean:
                 self._undo()
             self._clean = False
