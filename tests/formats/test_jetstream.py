@@ -143,9 +143,16 @@ def test_the_guess_by_bytes_changes_nothing():
     shuffled += b'"commit":{"operation":"create","collection":"app.bsky.feed.post","rkey":"r",'
     shuffled += b'"record":{"text":"y"}}}'
 
-    found = decode(escaped, shuffled)
+    late = (
+        b'{"did":"did:plc:a","time_us":1,"kind":"commit","commit":{"record":{"text":"z","tags":["'
+    )
+    late += b"long" * 99
+    late += b'"]},"operation":"create","rkey":"r","collection":"app.bsky.feed.post"}}'
 
-    assert found.posts["text"].to_list() == ["x", "y"]
+    found = decode(escaped, shuffled, late)
+
+    assert found.posts["text"].to_list() == ["x", "y", "z"]
+    assert found.posts["hashtags"].to_list() == [[], [], ["long" * 99]]
 
 
 def test_a_post_without_a_text_says_why_it_is_set_aside():

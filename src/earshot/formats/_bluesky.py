@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from earshot.formats._frames import either, flat, inside, items, nested, places
-from earshot.formats._json import Fields
+from earshot.formats._json import Fields, picked
 from earshot.formats._links import links
 from earshot.formats._text import language
 from earshot.formats._tid import rev
@@ -160,7 +160,7 @@ def _some(features: pl.DataFrame, name: str) -> pl.DataFrame:
     some, missing = features["at", name], features[name].null_count()
     if missing == features.height:
         return some.clear()
-    return some.filter(some[name].is_not_null()) if missing else some
+    return picked(some, some[name].is_not_null()) if missing else some
 
 
 def _both(inside: pl.DataFrame, column: pl.Series) -> pl.DataFrame:

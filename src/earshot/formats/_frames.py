@@ -10,7 +10,7 @@ import pyarrow as pa
 from earshot.formats import NO_EVENTS, NO_INTERACTIONS, NO_POSTS, Decoded
 from earshot.formats._json import picked
 from earshot.formats._times import sane
-from earshot.model.schema import COUNTERS, EVENT, INTERACTION, POST, TIME
+from earshot.model.schema import COUNTERS, EVENT, INTERACTION, POST
 
 _FUTURE: Final = pl.duration(minutes=2)
 """How far ahead of our clock a source's claim may be and still be believed."""
@@ -165,11 +165,13 @@ _NOWHERE: Final = pl.Series("at", [], pl.UInt32)
 
 def places(lists: pl.Series) -> pl.Series:
     """`at` (UInt32): the position in `lists` of each of their items."""
-    many = lists.list.len().fill_null(0).to_numpy()
+    many = lists.alias("lists").to_frame().select(_LENGTHS).to_series().to_numpy()
     return pl.Series("at", np.repeat(np.arange(len(lists), dtype=np.uint32), many))
 
 
-_NULLS: Final = {n: pl.Series(n, [None], t) for n, t in POST.items()}
+_LENGTHS: Final = pl.col("lists").list.len().fill_null(0)
+
+
 _CREATED: Final = sane(pl.col("created_at"))
 
 
@@ -213,13 +215,24 @@ def _posts(found: pl.DataFrame | None, records: pl.DataFrame, source: str) -> pl
     asked = [given[n] for n in _ASKED if n in given]
     reckoned = _reckoned(frozenset(given), shifted=shift is not None)
     given |= {s.name: s for s in pl.DataFrame(asked).with_columns(reckoned).get_columns()}
-    whole = [given["row"].alias("record"), given["role"]]
-    for name, kind in POST.items():
+    return _whole([given["row"].alias("record"), given["role"]], given, POST)
+
+
+def _whole(first: list[pl.Series], given: dict[str, pl.Series], schema: pl.Schema) -> pl.DataFrame:
+    """`first`, then the columns of a schema: those given, else null."""
+    columns = list(first)
+    for name, kind in schema.items():
         column = given.get(name)
         if column is None:
-            column = _NULLS[name].new_from_index(0, found.height)
-        whole.append(column if column.dtype == kind else column.cast(kind))
-    return pl.DataFrame(whole)
+            column = _null(name, kind).new_from_index(0, len(first[0]))
+        columns.append(column if column.dtype == kind else column.cast(kind))
+    return pl.DataFrame(columns)
+
+
+@cache
+def _null(name: str, kind: pl.DataType) -> pl.Series:
+    """A column of one null."""
+    return pl.Series(name, [None], kind)
 
 
 _ASKED: Final = ("created_at", "edited_at", "version", "received_at", "shift", *COUNTERS)
@@ -264,13 +277,12 @@ def _filled(
     """Rows of EVENT or INTERACTION; columns the format did not find are null."""
     if found is None or not found.height:
         return (NO_EVENTS if schema is EVENT else NO_INTERACTIONS).clone()
-    whole = found
-    if "source" not in found.columns:
-        whole = found.hstack(_ours(found, records, source)[:1])
-    columns = [
-        pl.col(n).cast(t) if n in whole.columns else pl.lit(None, t).alias(n)
-        for n, t in schema.items()
-        if n != "at"
-    ]
-    at = sane(pl.col("at")).cast(TIME) if "at" in whole.columns else pl.lit(None, TIME).alias("at")
-    return whole.select(pl.col("row").alias("record"), *columns, at).select("record", *schema)
+    given = {s.name: s for s in found.get_columns()}
+    if "source" not in given:
+        given["source"] = _ours(found, records, source)[0]
+    if "at" in given:
+        given["at"] = found.select(_AT).to_series()
+    return _whole([given["row"].alias("record")], given, schema)
+
+
+_AT: Final = sane(pl.col("at"))

@@ -58,7 +58,7 @@ def read(raw: pl.Series, fields: Fields, unwrap: Unwrap | None = None) -> pl.Dat
 
 def picked(frame: pl.DataFrame, where: pl.Series) -> pl.DataFrame:
     """Rows where `where` is true: by their places, since to filter nested columns costs tenfold."""
-    places = where.arg_true()
+    places = pl.Series(np.arange(frame.height, dtype=np.uint32)).filter(where)
     return frame if len(places) == frame.height else frame[places]
 
 
@@ -190,6 +190,9 @@ _IN_ANOTHER_WAY: Final = pl.any_horizontal(pl.col("raw").bin.contains(e) for e i
 _NOBODY: Final = pl.DataFrame(schema={"row": pl.UInt32, "name": pl.String})
 
 
+_IS_WRAPPED: Final = pl.col("bare") & pl.col("name").is_not_null()
+
+
 def _wrapped(flat: pl.DataFrame, unwrap: Unwrap) -> pl.DataFrame:
     """`row` and `name` of the field that holds the item."""
     lost = flat[unwrap.key].null_count()
@@ -199,7 +202,7 @@ def _wrapped(flat: pl.DataFrame, unwrap: Unwrap) -> pl.DataFrame:
         *(pl.when(pl.col(n).is_not_null()).then(pl.lit(n)) for n in unwrap.names)
     ).alias("name")
     told = flat.select("row", held, pl.col(unwrap.key).is_null().alias("bare"))
-    return told.filter("bare").select("row", "name").drop_nulls()
+    return told.filter(_IS_WRAPPED)["row", "name"]
 
 
 _TEXT: Final = pl.Schema({"row": pl.UInt32, "fault": pl.String})
@@ -213,9 +216,11 @@ class _Shape:
         self._fields = fields
         shape = pl.Struct({_MARK: pl.UInt32, **fields})
         self._nothing = pl.Series("item", [], shape)
-        self._decode = pl.concat_str(
-            pl.lit(f'{{"{_MARK}":'), "row", pl.lit("},"), "raw"
-        ).str.json_decode(shape)
+        self._decode = (
+            pl.concat_str(pl.lit(f'{{"{_MARK}":'), "row", pl.lit("},"), "text")
+            .str.json_decode(shape)
+            .alias("item")
+        )
 
     def read(self, numbered: pl.DataFrame) -> pl.DataFrame:
         """Read slice by slice: some hundred records at once are quickest.
@@ -247,23 +252,21 @@ class _Shape:
 
     def _columns(self, records: pl.DataFrame) -> pl.Series:
         """The reader itself. Raises a polars error when any record of the slice has a fault."""
-        text = _mended(records["raw"].cast(pl.String)).alias("raw")
-        pairs = pl.DataFrame([records["row"], text]).select(self._decode.alias("item"))["item"]
-        if len(pairs) != 2 * records.height or pairs.null_count():
+        pairs = _with_text(records).select(self._decode)
+        if pairs.height != 2 * records.height or pairs["item"].null_count():
             raise pl.exceptions.ComputeError(_NOT_ONE)
-        places = np.arange(0, len(pairs), 2, dtype=np.uint32)
-        marks = pairs.struct.unnest()[_MARK].gather(places)
-        if not marks.equals(records["row"]):
+        marks = pairs["item"].struct.unnest()[_MARK].to_numpy()
+        places = np.arange(0, pairs.height, 2, dtype=np.uint32)
+        if not np.array_equal(marks[places], records["row"].to_numpy()):
             raise pl.exceptions.ComputeError(_NOT_ONE)
-        return pairs.gather(places + 1)
+        return pairs[places + 1]["item"]
 
     def _alone(self, record: pl.DataFrame, faults: dict[int, str]) -> pl.Series:
         """The verdict on one record that was refused: set right and read again, or a reason."""
-        raw = record["raw"].cast(pl.Binary)[0]
-        reason, fitted = _fitted(raw, self._fields)
+        reason, fitted = _fitted(record["raw"][0], self._fields)
         if fitted is not None:
             try:
-                return self._columns(record.with_columns(raw=pl.lit(fitted)))
+                return self._columns(record.select("row", raw=pl.lit(fitted)))
             except _FAULTS:
                 reason = "its values cannot be read"
         faults[int(record["row"][0])] = reason
@@ -285,11 +288,19 @@ def _told(faults: dict[int, str], numbered: pl.DataFrame) -> pl.Series:
 
 
 def _as_text(numbered: pl.DataFrame) -> pl.DataFrame:
-    """The records as text at once, if all are: the check costs as much for a slice as for all."""
+    """`_with_text` of all at once, if all are text: slice by slice that takes longer."""
     try:
-        return pl.DataFrame([numbered["row"], numbered["raw"].cast(pl.String)])
+        return _with_text(numbered)
     except _FAULTS:
         return numbered
+
+
+def _with_text(records: pl.DataFrame) -> pl.DataFrame:
+    """`row`, `raw`, and `text` to be read; raises a polars error where one is no UTF-8."""
+    if "text" in records.columns:
+        return records
+    raw = records["raw"]
+    return pl.DataFrame([records["row"], raw, _mended(raw.cast(pl.String)).alias("text")])
 
 
 def _mended(text: pl.Series) -> pl.Series:

@@ -83,7 +83,7 @@ def _with_embedded(statuses: pl.DataFrame) -> pl.DataFrame:
     original = inside(statuses["reblog"], "id").alias("repost_of")
     own = statuses.with_columns(_ROLE, original)
     parts = [own, *([boosted] if boosted.height else [])]
-    quotes = [part.select("row", "quote") for part in parts if _says(part, "quote")]
+    quotes = [part["row", "quote"] for part in parts if _says(part, "quote")]
     quoted = [
         _inside(picked(q, q["quote"].is_not_null()).unnest("quote"), "quoted_status")
         for q in quotes
@@ -98,7 +98,7 @@ def _says(frame: pl.DataFrame, column: str) -> bool:
 
 def _inside(statuses: pl.DataFrame, column: str) -> pl.DataFrame:
     """The statuses that a column holds, as embedded ones; not those that few may see."""
-    held = statuses.select("row", column)
+    held = statuses["row", column]
     if not _says(held, column):
         return _NOBODY
     some = picked(held, held[column].is_not_null()).unnest(column)
@@ -115,14 +115,14 @@ _EMBEDDED: Final = [pl.lit("embedded").alias("role"), pl.lit(None, pl.String).al
 def _row(statuses: pl.DataFrame) -> pl.DataFrame:
     """`row`, `role`, `repost_of`, `quote_of`, STATUS; a boost quotes nothing itself."""
     if "quote" not in statuses.columns or not _says(statuses, "quote"):
-        return statuses.select(_KEPT).with_columns(_NO_QUOTE)
+        return statuses[_KEPT].hstack([_NO_QUOTE.new_from_index(0, statuses.height)])
     said = statuses["quote"].struct.unnest()
     quote = either(said["quoted_status_id"], inside(said["quoted_status"], "id"))
-    return statuses.select(_KEPT).hstack([quote.alias("quote_of")]).with_columns(_QUOTE_OF)
+    return statuses[_KEPT].hstack([quote.alias("quote_of")]).with_columns(_QUOTE_OF)
 
 
 _KEPT: Final = ["row", "role", "repost_of", *STATUS]
-_NO_QUOTE: Final = pl.lit(None, pl.String).alias("quote_of")
+_NO_QUOTE: Final = pl.Series("quote_of", [None], pl.String)
 _QUOTE_OF: Final = pl.when(pl.col("repost_of").is_null()).then("quote_of").alias("quote_of")
 
 

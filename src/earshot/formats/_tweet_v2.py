@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from earshot.formats._frames import either, flat, inside, items, nested, opened, places, texts
-from earshot.formats._json import Fields
+from earshot.formats._json import Fields, picked
 from earshot.formats._links import links
 from earshot.formats._text import country, language, latitude, longitude, nonempty, unescape
 from earshot.formats._times import iso
@@ -135,7 +135,7 @@ def _by_row(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
 
 def _with_embedded(found: pl.DataFrame, lists: pl.Series) -> pl.DataFrame:
     """All tweets as equal rows: `row`, `role`, CORE; embedded those within two references."""
-    own = found.with_columns(_ROLE).select(_KEPT)
+    own = found.with_columns(_ROLE)[_KEPT]
     brought = [m for m in (found["inside"], lists) if m.null_count() < len(m)]
     parts = [_by_row(found, members)["row", *CORE] for members in brought]
     if not any(part.height for part in parts):
@@ -162,17 +162,19 @@ def _edits(tweets: pl.DataFrame) -> pl.DataFrame:
     """Add `key`, `newest`, `version` and, by the keys, `reply_to`, `quote_of`, `repost_of`."""
     ends = tweets.with_columns(_ENDS).with_row_index("at")
     refs = _references(tweets)
+    version = _NO_VERSION.new_from_index(0, ends.height)
     if (ends["edits"] > 1).any():
-        ends = ends.join(_versions(ends), on="at", how="left", maintain_order="left")
-    else:
-        ends = ends.with_columns(_NO_VERSION)
+        known = _versions(ends)
+        version = version.scatter(known["at"], known["version"])
+    ends = ends.hstack([version])
     if not refs.height:
         return ends.with_columns(_NO_TARGETS).drop("at")
-    keys = ends.select("row", "id", "key").unique(["row", "id"], keep="first")
+    keys = ends["row", "id", "key"].unique(["row", "id"], keep="first")
     refs = refs.join(keys, on=["row", "id"], how="left", maintain_order="left")
+    first = refs.unique(["at", "type"], keep="first")
     targets = []
     for kind, name in _TARGETS.items():
-        some = refs.filter(refs["type"] == kind).unique("at", keep="first")
+        some = picked(first, first["type"] == kind)
         ids = _NO_TEXT.new_from_index(0, ends.height)
         targets.append(ids.scatter(some["at"], either(some["key"], some["id"])).alias(name))
     return ends.hstack(targets).drop("at")
@@ -186,7 +188,7 @@ _ENDS: Final = [
 ]
 _TARGETS: Final = {"replied_to": "reply_to", "quoted": "quote_of", "retweeted": "repost_of"}
 _NO_TEXT: Final = pl.Series("id", [None], pl.String)
-_NO_VERSION: Final = pl.lit(None, pl.Int64).alias("version")
+_NO_VERSION: Final = pl.Series("version", [None], pl.Int64)
 _NO_TARGETS: Final = [pl.lit(None, pl.String).alias(name) for name in _TARGETS.values()]
 
 

@@ -76,6 +76,10 @@ def decode(records: pl.DataFrame) -> Decoded:
     )
 
 
+_BEGIN: Final = 280
+"""Within so many bytes Jetstream names the collection; further on a like names the liked post."""
+
+
 def _read(raw: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Events, one row each, and the records of posts.
 
@@ -87,8 +91,9 @@ def _read(raw: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
         `row fault did kind rev operation collection rkey at text`; `row` and `record` (RECORD), of
         some rows, of every post among them.
     """
-    likely = raw.bin.contains(_POST.encode())
-    second = raw.bin.head(120).bin.contains(b"$type")
+    begin = raw.bin.head(_BEGIN)
+    likely = begin.bin.contains(_POST.encode())
+    second = begin.bin.head(120).bin.contains(b"$type")
     found, written = _guessed(raw, likely, second)
     wrong = (found["collection"] == _POST).fill_null(value=False) & ~likely
     if not found["kind"].null_count() and not wrong.any():
@@ -236,8 +241,8 @@ def _accounts(some: pl.DataFrame, raw: pl.Series) -> pl.DataFrame:
     kinds = {"identity": pl.lit("author_update"), "sync": pl.lit("sync"), "account": fate}
     newest = rev(told["sync"].struct.field("rev"))
     return (
-        pl.concat([some, told], how="horizontal")
-        .with_columns(version=newest)
+        some.hstack(told)
+        .hstack([newest.alias("version")])
         .select(
             "row",
             "at",

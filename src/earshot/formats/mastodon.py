@@ -166,8 +166,12 @@ def _texts(raw: pl.Series) -> pl.DataFrame:
     Which they are is guessed by their bytes; where the guess is wrong the text is null, and the
     record is read like all others.
     """
-    object_ = raw.bin.contains(b'"payload":{') | raw.bin.contains(b'"payload": {')
-    likely = (raw.bin.contains(b'"payload"') & ~object_).arg_true()
+    likely = raw.bin.contains(b'"payload"').arg_true()
+    if not len(likely):
+        return _NO_TEXTS
+    said = raw.gather(likely)
+    object_ = said.bin.contains(b'"payload":{') | said.bin.contains(b'"payload": {')
+    likely = likely.filter(~object_)
     if not len(likely):
         return _NO_TEXTS
     found = _EVENT_READER.read(raw.gather(likely))
