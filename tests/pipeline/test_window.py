@@ -12,7 +12,7 @@ from earshot.model.schema import COUNTERS, STORED, TIME
 from earshot.pipeline.codec import decode, encode
 from earshot.pipeline.score import Weights
 from earshot.pipeline.top import rows
-from earshot.pipeline.window import Windows, chosen, roll, unobserved, window
+from earshot.pipeline.window import Windows, roll, unobserved, window
 from earshot.testing.windows import recount
 
 T0 = dt.datetime(2026, 3, 1, 11, 50, tzinfo=dt.UTC)
@@ -190,12 +190,3 @@ def test_sketches_do_not_show_the_order_of_merging(cut):
     for variant in ("all", "once"):
         assert table(merged, 300, variant) == table(at_once, 300, variant)
     assert (at_once.blocks.sketch >= 0).any()
-
-
-def test_chosen_windows_stay_as_they_are():
-    posts = crowd(range(50))
-    made = window(posts, unobserved(posts), WEIGHTS)
-    keep = made.keys["start"] > T0
-    kept = chosen(made, keep)
-    wanted = {k: v for k, v in table(made, 60).items() if k[0] > T0.timestamp()}
-    assert table(kept, 60) == wanted

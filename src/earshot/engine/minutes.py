@@ -18,6 +18,7 @@ from earshot.clock import from_micros, micros
 from earshot.model.changes import DIRTY, KEY, Changes
 from earshot.model.hashing import key_hash
 from earshot.model.schema import COUNTERS, TIME
+from earshot.model.tokens import Tokens
 from earshot.pipeline.hashes import I64, U64
 from earshot.pipeline.score import Weights
 from earshot.pipeline.window import (
@@ -58,21 +59,31 @@ class OpenMinutes:
         self._scores = _Part(store.last_observed(), dirty)
         self._keys = _Keys()
 
-    def note(self, changes: Changes) -> None:
-        """Take in a batch that was just committed. Every batch has to be noted, in order."""
-        posts = _hashed(_with_rules(changes)).with_columns(minute=_minute("event_time"))
+    def note(self, changes: Changes, tokens: Tokens, written: pl.Series) -> None:
+        """Take in a batch that was just committed. Every batch has to be noted, in order.
+
+        Args:
+            changes: What was committed.
+            tokens: Of its posts and of others.
+            written: Boolean: of which these are its posts.
+        """
+        posts = _hashed(_with_rules(changes)).with_columns(
+            _minute("event_time").alias("minute"), row=written.arg_true()
+        )
         seen = _hashed(changes.observations)
         self._posts.start(posts)
         self._scores.start(seen)
         known = pl.Series(self._keys.state(posts["key"].to_numpy())[0])
         again = known | posts["key"].is_duplicated()
+        if changes.replaced.height:  # also what an earlier process saw, and may have scored
+            again |= posts["key"].is_in(_hashed(changes.replaced)["key"].implode())
         self._take_back(posts.filter(again), POSTS | SCORES)
         self._posts.put_again(posts.filter(again))
         fresh = posts.filter(~again)
         self._keys.put(fresh["key"].to_numpy(), _us(fresh["minute"]))
         fresh = fresh.filter(_is_in(fresh, self._posts.open))
-        self._posts.add(carry(fresh, unobserved(fresh), self._weights))
-        self._note_scores(seen, fresh)
+        self._posts.add(carry(fresh, unobserved(fresh), self._weights, tokens))
+        self._note_scores(seen, fresh, tokens)
         self._note_taken_back(changes)
         self._bound()
 
@@ -137,7 +148,7 @@ class OpenMinutes:
             self._posts.put_again(places)
             self._scores.put_again(places)
 
-    def _note_scores(self, seen: pl.DataFrame, fresh: pl.DataFrame) -> None:
+    def _note_scores(self, seen: pl.DataFrame, fresh: pl.DataFrame, tokens: Tokens) -> None:
         """Carry the scores of posts seen for the first time; others need what was seen before."""
         if seen.is_empty():
             return
@@ -154,7 +165,7 @@ class OpenMinutes:
         )
         first = fresh.drop("minute").join(counters, on="key", how="inner")
         first = first.with_columns(pl.lit(None, pl.Int64).alias(f"before_{c}") for c in COUNTERS)
-        self._scores.add(carry(fresh.clear(), first, self._weights))
+        self._scores.add(carry(fresh.clear(), first, self._weights, tokens))
 
     def _bound(self) -> None:
         """Keep memory within its limits: the oldest minutes are made from the store instead."""
@@ -294,9 +305,8 @@ class _Keys:
 
     def keep(self, minutes: set[int], keys: U64) -> None:
         """Forget all but these keys, and those of these minutes."""
-        live = np.isin(self._known[:, :2], list(minutes)).any(axis=1)
-        live |= np.isin(self._table, keys)
-        live &= self._table != 0
+        live = _of_minutes(self._table, self._known, np.sort(np.array([*minutes], np.int64)))
+        live[_find(self._table, keys[_find(self._table, keys) >= 0])] = True
         self._rebuild(live, 8 * int(live.sum()))
 
     def _rebuild(self, live: Any, size: int) -> None:  # noqa: ANN401 - a Boolean array
@@ -320,6 +330,18 @@ def _put(table: U64, known: I64, keys: U64, event: I64) -> int:
             known[at, 0], known[at, 1], known[at, 2] = event[i], -1, 0
             new += 1
     return new
+
+
+@njit(cache=True, nogil=True)
+def _of_minutes(table: U64, known: I64, minutes: I64) -> Any:  # noqa: ANN401 - a Boolean array
+    """Which places hold a key of these minutes, ascending, by its event or where it was seen."""
+    out = np.zeros(len(table), np.bool_)
+    for at in range(len(table)):
+        if table[at] != 0:
+            for c in range(2):
+                m = np.searchsorted(minutes, known[at, c])
+                out[at] |= m < len(minutes) and minutes[m] == known[at, c]
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -6,8 +6,9 @@ noted in the store first, so that no end of the process loses them.
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -17,8 +18,9 @@ import polars as pl
 from earshot.clock import from_micros, micros
 from earshot.model.schema import TIME
 from earshot.pipeline.codec import decode, encode
+from earshot.pipeline.page import PAGES, decode_pages, encode_pages
 from earshot.pipeline.top import totals
-from earshot.pipeline.window import KEYS, MINUTE, Windows, chosen, roll
+from earshot.pipeline.window import KEYS, MINUTE, Windows, gathered, roll
 from earshot.store import Store, WindowBlock
 
 FIVE_MINUTES: Final = 300
@@ -26,6 +28,8 @@ HOUR: Final = 3600
 PARTS: Final = {FIVE_MINUTES: MINUTE, HOUR: FIVE_MINUTES}
 """Width of a roll-up → width of the windows it is merged from."""
 FACT: Final = "windows.owed"
+PAGED: Final = "windows.paged"
+"""Fact: from when on (microseconds) all minutes have the windows of their rules in pages."""
 AT_REST: Final = dt.timedelta(seconds=5)
 """How long nothing must have changed before a roll-up is made, where event time stands still."""
 GRACE: Final = dt.timedelta(minutes=2)
@@ -33,8 +37,8 @@ GRACE: Final = dt.timedelta(minutes=2)
 COST: Final = dt.timedelta(microseconds=10)
 """A roll-up rests this long for each of its rows before it is made again for a late post: ten
 times what merging a row takes. Narrower windows answer meanwhile."""
-MOST_PAIRS: Final = 3_000_000
-"""(value, author) pairs of small windows kept in memory until they are merged."""
+MOST_POSTS: Final = 100_000
+"""An hour with more posts is merged page by page, so that memory stays bounded."""
 
 Key = tuple[int, dt.datetime, str]
 """Width, start, source of a roll-up, of all its rules."""
@@ -47,8 +51,6 @@ class _Owed:
     touched: dt.datetime
     dropped: bool
     """Whether what the store had of it is gone."""
-    at_hand: bool
-    """Whether all its parts are in memory, each as it was made last."""
 
 
 class RollUps:
@@ -57,27 +59,28 @@ class RollUps:
     def __init__(self, store: Store, *, now: dt.datetime | None = None) -> None:
         self._store = store
         self._owed: dict[Key, _Owed] = {}
-        self._at_hand: dict[int, list[Windows]] = {width: [] for width in PARTS}
         self._resting: dict[Key, dt.datetime] = {}
         self._noted: set[Key] = set()
         for width, start, source in _read(store.facts(FACT).get(FACT, "[]")):
             key = (width, from_micros(start), source)
-            self._owed[key] = _Owed(now or from_micros(0), dropped=False, at_hand=False)
+            self._owed[key] = _Owed(now or from_micros(0), dropped=False)
             self._noted.add(key)
+        self._paged = self._paged_since()
 
-    def owe(self, made: Windows, minutes: pl.DataFrame, now: dt.datetime) -> list[WindowBlock]:
+    def __len__(self) -> int:
+        return len(self._owed)
+
+    def owe(self, minutes: pl.DataFrame, now: dt.datetime) -> list[WindowBlock]:
         """Owe all roll-ups above these DIRTY rows; returns the blocks that drop their old ones.
 
         Args:
-            made: The new windows of these minutes.
-            minutes: The minutes, those that became empty too.
+            minutes: Those made again, those that became empty too.
             now: To know when they come to rest.
         """
         parts = minutes.select(start="minute", source="source")
-        fives = self._touch(FIVE_MINUTES, parts, now)
-        self._touch(HOUR, fives, now)
+        self._touch(FIVE_MINUTES, parts, now)
+        self._touch(HOUR, parts, now)
         self._note()
-        self._hold(FIVE_MINUTES, made, parts)
         new = [key for key, owed in self._owed.items() if not owed.dropped]
         for key in new:
             self._owed[key].dropped = True
@@ -109,23 +112,51 @@ class RollUps:
             if key not in open_ and (everything or self._rests(key, owed, now, newest))
         )  # fmt: skip
 
-    def make(self, keys: Collection[Key], now: dt.datetime) -> list[WindowBlock]:
-        """The blocks of these roll-ups, of one width, for all their rules."""
+    def make(self, keys: Collection[Key], now: dt.datetime) -> Iterator[list[WindowBlock]]:
+        """The blocks of these roll-ups, of one width, to be stored part after part."""
         width = next(iter(keys))[0]
-        near = {key for key in keys if self._owed[key].at_hand}
-        parts = self._release(width, near)
-        parts += self._read_parts([key for key in keys if key not in near])
-        made = roll(parts, width)
-        if width == FIVE_MINUTES:
-            self._touch(HOUR, _frame(keys), now)
-            self._hold(HOUR, made, _frame(keys))
-        gone = self._there(width, [key for key in keys if not self._owed[key].dropped])
-        sizes = made.keys.with_columns(rows=np.diff(made.blocks.row_end))
-        for start, source, n in sizes.group_by("start", "source").agg(pl.sum("rows")).iter_rows():
-            self._resting[width, start, source] = now + n * COST
+        yield empty(self._there(width, [k for k in keys if not self._owed[k].dropped]), width)
+        for key in keys:
+            self._owed[key].dropped = True
+        rows = dict.fromkeys(keys, 0)
+        for parts in self._fives(keys) if width == FIVE_MINUTES else self._hours(keys):
+            made = roll(parts, width)
+            sizes = made.keys.with_columns(rows=np.diff(made.blocks.row_end))
+            sizes = sizes.group_by("start", "source").agg(pl.sum("rows"))
+            for start, source, n in sizes.iter_rows():
+                rows[width, start, source] += n
+            yield blocks_of(made, width)
         for key in keys:
             del self._owed[key]
-        return blocks_of(made, width, instead_of=gone)
+            self._resting[key] = now + rows[key] * COST
+
+    def _fives(self, keys: Collection[Key]) -> Iterator[list[Windows]]:
+        """What 5 minutes are merged from; of rules only the totals, which a series asks for."""
+        blocks = self._store.windows_at(MINUTE, _parts_of(keys, FIVE_MINUTES))
+        small = [b for b in blocks if b.rule]
+        yield [windows_of([b for b in blocks if not b.rule]), windows_of(small, facet="total")]
+
+    def _hours(self, keys: Collection[Key]) -> Iterator[list[Windows]]:
+        """What hours are merged from: 5 minutes each; the windows of rules from minutes."""
+        fives = self._within(keys, FIVE_MINUTES, 0)
+        yield [windows_of(fives)]
+        great = sum(b.posts for b in fives) > MOST_POSTS
+        if not great or any(start <= self._paged for _, start, _ in keys):
+            blocks = self._store.windows_at(MINUTE, _parts_of(keys, HOUR, MINUTE))
+            yield [windows_of([b for b in blocks if b.rule])]
+            return
+        for page in range(-PAGES, 0):
+            yield [windows_of(self._within(keys, MINUTE, page))]
+
+    def _within(self, hours: Iterable[Key], width: int, rule: int) -> list[WindowBlock]:
+        """Blocks of one width and rule in these hours."""
+        blocks: list[WindowBlock] = []
+        for _, since, source in hours:
+            until = since + dt.timedelta(seconds=HOUR)
+            blocks += self._store.windows(
+                width=width, since=since, until=until, source=source, rule=rule
+            )
+        return blocks
 
     def settle(self) -> None:
         """Note that nothing is owed any more, where that is so."""
@@ -143,65 +174,19 @@ class RollUps:
         gone_on = newest.get(source, start) >= end + GRACE
         return gone_on or (now >= end and now >= owed.touched + AT_REST)
 
-    def _touch(self, width: int, parts: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
-        """Owe the roll-ups above these parts (`start`, `source`), and return them.
+    def _touch(self, width: int, parts: pl.DataFrame, now: dt.datetime) -> None:
+        """Owe the roll-ups above these parts (`start`, `source`)."""
+        for start, source in parts.select(_floored(width), "source").unique().iter_rows():
+            self._owed.setdefault((width, start, source), _Owed(now, dropped=False)).touched = now
 
-        Those that the store had no parts of need not read them: all that are made are held.
-        """
-        above = parts.select(_floored(width), "source").unique()
-        keys = [(width, start, source) for start, source in above.iter_rows()]
-        fresh = self._without_parts([key for key in keys if key not in self._owed])
-        for key in keys:
-            owed = self._owed.setdefault(key, _Owed(now, dropped=False, at_hand=key in fresh))
-            owed.touched = now
-        return above
-
-    def _without_parts(self, keys: list[Key]) -> set[Key]:
-        """Those of these roll-ups, all of one width, of which the store has no parts yet."""
-        if not keys:
-            return set()
-        width = keys[0][0]
-        there = self._store.windows_there(PARTS[width], _parts_of(keys, width))
-        above = there.select(_floored(width), "source").unique()
-        return set(keys) - {(width, start, source) for start, source in above.iter_rows()}
-
-    def _hold(self, width: int, parts: Windows, made: pl.DataFrame) -> None:
-        """Keep parts for the roll-ups of this width, as long as there is room.
-
-        Args:
-            width: Of the roll-ups.
-            parts: Windows.
-            made: `start`, `source` of the parts: what was held of these before goes.
-        """
-        others = []
-        for held in self._at_hand[width]:
-            others += _some(held, ~_is_in(held.keys.select("start", "source"), made))
-        self._at_hand[width] = others
-        if parts.keys.height:
-            self._at_hand[width].append(parts)
-        if sum(len(w.blocks.pair) for held in self._at_hand.values() for w in held) > MOST_PAIRS:
-            for owed in self._owed.values():
-                owed.at_hand = False
-            self._at_hand = {w: [] for w in PARTS}
-
-    def _release(self, width: int, keys: set[Key]) -> list[Windows]:
-        """Take the parts of these roll-ups out of memory, and let go of what nobody waits for."""
-        waiting = {k for k, owed in self._owed.items() if k[0] == width and owed.at_hand} - keys
-        wanted, later = _frame(keys), _frame(waiting)
-        taken, held = [], []
-        for windows in self._at_hand[width]:
-            above = windows.keys.select(_floored(width), "source")
-            taken += _some(windows, _is_in(above, wanted))
-            held += _some(windows, _is_in(above, later))
-        self._at_hand[width] = held
-        return taken
-
-    def _read_parts(self, keys: Collection[Key]) -> list[Windows]:
-        if not keys:
-            return []
-        width = next(iter(keys))[0]
-        blocks = self._store.windows_at(PARTS[width], _parts_of(keys, width))
-        return [windows_of(blocks)] if blocks else []
+    def _paged_since(self) -> dt.datetime:
+        """After which time no minute has a block for each rule any more, as it once was."""
+        noted = self._store.facts(PAGED).get(PAGED)
+        if noted is None:
+            bounds = self._store.bounds()
+            noted = str(micros(bounds[1]) if bounds else 0)
+            self._store.note(PAGED, noted)
+        return from_micros(int(noted))
 
     def _there(self, width: int, keys: Collection[Key]) -> pl.DataFrame:
         """KEYS of the blocks that the store has of those of these roll-ups that are so wide."""
@@ -216,27 +201,63 @@ class RollUps:
         self._store.note(FACT, msgspec.json.encode(sorted(rows)).decode())
 
 
-def windows_of(blocks: list[WindowBlock], *, facet: str | None = None) -> Windows:
-    """What these blocks hold; only one facet of it, where one is given."""
-    keys = pl.DataFrame([(b.start, b.source, b.rule) for b in blocks], KEYS, orient="row")
-    return Windows(keys, decode([b.data for b in blocks], facet=facet))
+def windows_of(
+    blocks: list[WindowBlock], *, rule: int | None = None, facet: str | None = None
+) -> Windows:
+    """What these blocks hold; of pages only one rule, of all only one facet, where it is given."""
+    single = [b for b in blocks if b.rule >= 0]
+    pages = [b for b in blocks if b.rule < 0]
+    places = [(b.start, b.source, b.rule) for b in single]
+    apart = Windows(_keys(places), decode([b.data or b"" for b in single], facet=facet))
+    if not pages:
+        return apart
+    found, rules, many = decode_pages([b.data or b"" for b in pages], rule=rule, facet=facet)
+    keys = _keys([(b.start, b.source, 0) for b in pages])
+    keys = keys[np.repeat(np.arange(len(pages)), many)].with_columns(rule=pl.Series(rules))
+    paged = Windows(keys, found)
+    return gathered([apart, paged]) if single else paged
 
 
 def blocks_of(
     windows: Windows, width: int, *, instead_of: pl.DataFrame | None = None
 ) -> list[WindowBlock]:
-    """Blocks to store, and empty ones for those of KEYS `instead_of` that they do not replace."""
-    keys, data = windows.keys, encode(windows.blocks)
-    rows = zip(keys.iter_rows(), totals(windows.blocks).iter_rows(), data, strict=True)
+    """Blocks to store, and empty ones for those of KEYS `instead_of` that they do not replace.
+
+    The minutes of rules lie in pages, and beside them only their totals.
+    """
+    there = windows.keys.hstack(totals(windows.blocks)).with_columns(
+        window=np.arange(windows.keys.height)
+    ).filter(np.diff(windows.blocks.row_end) > 0)  # fmt: skip
+    paged = (pl.col("rule") != 0) & (width == MINUTE)
+    whole, small = there.filter(~paged), there.filter(paged)
+    data: list[bytes | None] = [*encode(windows.blocks, whole["window"].to_numpy())]
+    data += [None] * small.height
     blocks = [
         WindowBlock(start, width, source, rule, posts, authors, score, blob)
-        for (start, source, rule), (posts, authors, score), blob in rows
-        if blob
+        for (start, source, rule, posts, authors, score, _), blob in zip(
+            chain(whole.iter_rows(), small.iter_rows()), data, strict=True
+        )
     ]
+    if small.height:
+        blocks += _pages(windows, small, width)
     if instead_of is None or instead_of.is_empty():
         return blocks
-    made = pl.DataFrame([(b.start, b.source, b.rule) for b in blocks], KEYS, orient="row")
+    made = _keys([(b.start, b.source, b.rule) for b in blocks])
     return blocks + empty(instead_of.join(made, on=KEYS.names(), how="anti"), width)
+
+
+def _pages(windows: Windows, small: pl.DataFrame, width: int) -> list[WindowBlock]:
+    """The pages of these windows: KEYS and `window`, the number of each."""
+    on = ["start", "source", "page"]
+    small = small.with_columns(page=-1 - pl.col("rule") % PAGES).sort(*on, "rule")
+    places = small.group_by(on, maintain_order=True).len()
+    ends = np.cumsum([0, *places["len"].to_list()])
+    rules = windows.keys["rule"].to_numpy()
+    data = encode_pages(windows.blocks, rules, small["window"].to_numpy(), ends)
+    return [
+        WindowBlock(start, width, source, page, 0, 0, 0, blob)
+        for (start, source, page), blob in zip(places.select(on).iter_rows(), data, strict=True)
+    ]
 
 
 def empty(keys: pl.DataFrame, width: int) -> list[WindowBlock]:
@@ -266,26 +287,17 @@ def _frame(keys: Iterable[Key]) -> pl.DataFrame:
     return pl.DataFrame([key[1:] for key in keys], schema, orient="row")
 
 
-def _parts_of(keys: Iterable[Key], width: int) -> pl.DataFrame:
+def _keys(places: list[tuple[dt.datetime, str, int]]) -> pl.DataFrame:
+    return pl.DataFrame(places, KEYS, orient="row")
+
+
+def _parts_of(keys: Iterable[Key], width: int, part: int | None = None) -> pl.DataFrame:
     """`start`, `source` of the windows that these roll-ups of one width are merged from."""
-    steps = [dt.timedelta(seconds=s) for s in range(0, width, PARTS[width])]
+    steps = [dt.timedelta(seconds=s) for s in range(0, width, part or PARTS[width])]
     offsets = pl.DataFrame({"step": steps}, {"step": pl.Duration("us")})
     return (
         _frame(keys).join(offsets, how="cross").select(pl.col("start") + pl.col("step"), "source")
     )
-
-
-def _is_in(windows: pl.DataFrame, keys: pl.DataFrame) -> pl.Series:
-    """Whether each window (`start`, `source`) is one of these."""
-    known = keys.with_columns(known=pl.lit(value=True))
-    found = windows.join(known, on=["start", "source"], how="left", maintain_order="left")
-    return found["known"].fill_null(value=False)
-
-
-def _some(windows: Windows, keep: pl.Series) -> list[Windows]:
-    if not keep.any():
-        return []
-    return [windows] if keep.all() else [chosen(windows, keep)]
 
 
 def _floored(width: int, column: str = "start") -> pl.Expr:

@@ -9,12 +9,15 @@ from earshot.clock import from_micros, micros
 from earshot.engine.rollups import FIVE_MINUTES, HOUR, runs, windows_of
 from earshot.errors import UsageError
 from earshot.model.schema import FACETS, TIME, VARIANTS
+from earshot.pipeline.page import page_of
 from earshot.pipeline.top import TOP, top, totals
 from earshot.pipeline.window import MINUTE, roll
 from earshot.store import Store, WindowBlock
 
 STEPS: Final = (MINUTE, FIVE_MINUTES, HOUR, 86400)
 """Widths that a series may have, in seconds."""
+WIDTHS: Final = (HOUR, FIVE_MINUTES, MINUTE)
+"""Of windows in the store; those of 5 minutes hold of rules only the totals."""
 SERIES: Final = pl.Schema(
     {
         "start": TIME,
@@ -65,10 +68,12 @@ def top_of(  # noqa: PLR0913 - one question, its parts
         raise UsageError(msg, hint="60, 300, 3600, …")
     until = from_micros(-(-micros(at) // (MINUTE * _US)) * MINUTE * _US)
     since = until - dt.timedelta(seconds=width)
-    blocks = _covering(store, since, until, source=source, rule=rule)
+    widths = WIDTHS if rule == 0 or facet == "total" else (HOUR, MINUTE)
+    blocks = _covering(store, since, until, source=source, rule=rule, widths=widths)
     if not blocks or limit < 1:
         return pl.DataFrame(schema=TOP)
-    return top(windows_of(blocks, facet=facet).blocks, facet, limit=limit, variant=variant)
+    found = windows_of(blocks, rule=rule, facet=facet).blocks
+    return top(found, facet, limit=limit, variant=variant)
 
 
 def series_of(  # noqa: PLR0913 - one question, its parts
@@ -105,10 +110,11 @@ def series_of(  # noqa: PLR0913 - one question, its parts
     if step == MINUTE and variant == "all":
         rows = store.series(width=step, since=since, until=end, source=source, rule=rule)
     else:
-        blocks = _covering(store, since, end, source=source, rule=rule, widest=step)
+        widths = tuple(width for width in WIDTHS if width <= step)
+        blocks = _covering(store, since, end, source=source, rule=rule, widths=widths)
         if not blocks:
             return pl.DataFrame(schema=SERIES)
-        merged = roll([windows_of(blocks, facet="total")], step)
+        merged = roll([windows_of(blocks, rule=rule, facet="total")], step)
         rows = pl.concat([merged.keys, totals(merged.blocks, variant)], how="horizontal")
     return (
         rows.select(SERIES.names())
@@ -124,12 +130,12 @@ def _covering(  # noqa: PLR0913 - one question, its parts
     *,
     source: str | None,
     rule: int,
-    widest: int = HOUR,
+    widths: tuple[int, ...],
 ) -> list[WindowBlock]:
     """Blocks that hold [since, until) exactly once: wide where there is one, else narrower."""
     covered = pl.DataFrame(schema={"width": pl.Int64, "start": TIME, "source": pl.String})
     blocks: list[WindowBlock] = []
-    for width in (w for w in (HOUR, FIVE_MINUTES, MINUTE) if w <= widest):
+    for width in widths:
         first, last = -_floor_us(-micros(since), width), _floor_us(micros(until), width)
         if first >= last:
             continue
@@ -151,7 +157,10 @@ def _read(store: Store, width: int, wanted: pl.DataFrame, rule: int) -> list[Win
     """These blocks, asked for in runs without holes."""
     blocks = []
     for source, since, until in runs(wanted.select("start", "source"), width):
-        blocks += store.windows(width=width, since=since, until=until, source=source, rule=rule)
+        for lies_in in (rule, page_of(rule)) if rule and width == MINUTE else (rule,):
+            blocks += store.windows(
+                width=width, since=since, until=until, source=source, rule=lies_in
+            )
     return blocks
 
 

@@ -16,6 +16,7 @@ from earshot.engine.rollups import PARTS, Key, RollUps, blocks_of
 from earshot.engine.spans import series_of, top_of
 from earshot.model.changes import DIRTY, DIRTY_AT, KEY, Changes
 from earshot.model.schema import STORED
+from earshot.model.tokens import Tokens
 from earshot.pipeline.score import Weights
 from earshot.pipeline.top import totals
 from earshot.pipeline.window import COLUMNS, MINUTE, Windows, roll, unobserved, window
@@ -35,6 +36,8 @@ LAG_COST: Final = 5 * COUNT_COST
 """The same while the engine lags: an edit of an old post may wait until the newest are stored."""
 SETTLE: Final = dt.timedelta(minutes=2)
 """How far behind the newest post a minute must have begun to be made while the engine lags."""
+MOST_OWED: Final = 2000
+"""Roll-ups that wait at most while the engine lags: narrower windows answer meanwhile."""
 PATIENCE: Final = dt.timedelta(seconds=10)
 """How long a minute waits at most: for that, or for what was committed to be noted."""
 
@@ -48,6 +51,14 @@ class Flowed(Protocol):
     @property
     def changes(self) -> Changes:
         """What was committed."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """Of all its posts."""
+
+    @property
+    def written(self) -> pl.Series:
+        """Which of its posts those of `changes` are, in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +99,7 @@ class WindowKeeper:
             flowed: The batch.
             offset: What it was committed with.
         """
-        self._open.note(flowed.changes)
+        self._open.note(flowed.changes, flowed.tokens, flowed.written)
         self._noted = max(self._noted, offset)
 
     def flush(
@@ -102,7 +113,8 @@ class WindowKeeper:
         Args:
             now: The present, for pacing and the change feed.
             everything: Do not stop at `limit`, and owe no roll-up afterwards.
-            lagging: Leave minutes that still fill alone until event time has gone on.
+            lagging: Leave minutes that still fill alone until event time has gone on, and roll-ups
+                until the engine has caught up, as long as not too many are owed.
             limit: Most minutes, and most roll-ups of each width, where not everything is made.
         """
         dirty = self._store.dirty()
@@ -111,7 +123,9 @@ class WindowKeeper:
         for some in ready.iter_slices(limit):
             from_store += self._make(some, dirty, now, cost)
             dirty = self._store.dirty()
-        rolled = self._roll(now, dirty, everything=everything, limit=limit)
+        rolled = 0
+        if everything or not lagging or len(self._rollups) > MOST_OWED:
+            rolled = self._roll(now, dirty, everything=everything, limit=limit)
         return Flushed(ready.height, from_store, rolled, dirty.height)
 
     def _ready(self, dirty: pl.DataFrame, now: dt.datetime, *, lagging: bool) -> pl.DataFrame:
@@ -154,7 +168,7 @@ class WindowKeeper:
         changed = pl.concat([f.select(_ON) for f in (unknown, posts_back, scores_back)])
         old = self._store.windows_there(MINUTE, changed.select(start="minute", source="source"))
         blocks = blocks_of(made, MINUTE, instead_of=old)
-        blocks += self._rollups.owe(made, minutes, now)
+        blocks += self._rollups.owe(minutes, now)
         self._store.put_windows(blocks, clean=clean, at=now)
         waiting = dirty.select(_ON).join(minutes, on=_ON, how="anti")
         self._open.forget(but=set(waiting.iter_rows()))
@@ -205,8 +219,9 @@ class WindowKeeper:
         return rolled
 
     def _put(self, keys: list[Key], now: dt.datetime) -> int:
-        blocks = self._rollups.make(keys, now)
-        self._store.put_windows(blocks, clean=pl.DataFrame(schema=DIRTY_AT), at=now)
+        for blocks in self._rollups.make(keys, now):
+            if blocks:
+                self._store.put_windows(blocks, clean=pl.DataFrame(schema=DIRTY_AT), at=now)
         return len(keys)
 
 

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from earshot.model.hashing import Array
-from earshot.pipeline.hashes import I64, U8, U32, U64, number
+from earshot.pipeline.hashes import I64, U8, U32, U64, number, ranked
 from earshot.pipeline.sketch import EXACT, REGISTERS, add, unite
 
 COUNTS: Final = ("posts", "copies", "score", "copies_score")
@@ -91,8 +91,22 @@ def merge(blocks: Blocks, into: Array | None = None, windows: int = 1) -> Blocks
     return _with_rows(blocks, parts)
 
 
-def join(parts: Sequence[Blocks]) -> Blocks:
-    """Put the windows of several `Blocks` behind each other, over one vocabulary."""
+def sketched(blocks: Blocks) -> Blocks:
+    """Sketch the rows with more authors than `EXACT`; none is sketched before."""
+    if len(blocks.pair_end) < 2 or int(np.diff(blocks.pair_end).max()) <= EXACT:
+        return blocks
+    parts = _sketch(blocks.pair_end, blocks.pair, blocks.authors)
+    pair_end, pair, sketch, registers = parts
+    return replace(blocks, pair_end=pair_end, pair=pair, sketch=sketch, registers=registers)
+
+
+def join(parts: Sequence[Blocks], *, ordered: bool = True) -> Blocks:
+    """Put the windows of several `Blocks` behind each other, over one vocabulary.
+
+    Args:
+        parts: The windows.
+        ordered: Put their rows in order; else that is left to `merge`.
+    """
     if len(parts) == 1:
         return parts[0]
     if not parts:
@@ -106,15 +120,20 @@ def join(parts: Sequence[Blocks]) -> Blocks:
     many["pair"] = shifted([p.pair for p in parts], [2 * len(p.authors) for p in parts])
     many["sketch"] = shifted([p.sketch for p in parts], [len(p.registers) for p in parts])
     many["authors"] = np.concatenate([p.authors for p in parts])
-    return tidy(Blocks(**many))
+    return tidy(Blocks(**many), ordered=ordered)
 
 
-def tidy(blocks: Blocks) -> Blocks:
+def tidy(blocks: Blocks, *, ordered: bool = True) -> Blocks:
     """Make vocabulary and authors what `Blocks` says: each once, in order, and only the used."""
     value, facet, key, text_end, text = tidy_vocabulary(
         blocks.value, blocks.facet, blocks.key, blocks.text_end, blocks.text
     )
     authors, pair = _tidy_authors(blocks.authors, blocks.pair)
+    if not ordered:
+        return replace(
+            blocks, value=value, pair=pair, facet=facet, key=key, text_end=text_end, text=text,
+            authors=authors,
+        )  # fmt: skip
     order = _order(np.repeat(np.arange(blocks.windows), np.diff(blocks.row_end)), value,
                    blocks.windows, len(facet))  # fmt: skip
     pair_end, pair = take_pairs(order, blocks.pair_end, pair)
@@ -179,9 +198,9 @@ def _tidy_authors(authors: U64, pair: U32) -> tuple[U64, U32]:
     used = np.zeros(len(authors), np.bool_)
     used[pair >> np.uint32(1)] = True
     kept = np.flatnonzero(used)
-    known, places = np.unique(authors[kept], return_inverse=True)
+    known, places = ranked(authors[kept])
     renamed = np.zeros(len(authors), np.uint32)
-    renamed[kept] = places.astype(np.uint32) << np.uint32(1)
+    renamed[kept] = places << np.uint32(1)
     return known, renamed[pair >> np.uint32(1)] | (pair & np.uint32(1))
 
 
@@ -301,6 +320,32 @@ def note_authors(registers: U8, pairs: U32, authors: U64) -> None:
         add(registers[0], authors[p >> np.uint32(1)])
         if p & np.uint32(1):
             add(registers[1], authors[p >> np.uint32(1)])
+
+
+@njit(cache=True, nogil=True)
+def _sketch(pair_end: I64, pair: U32, authors: U64) -> tuple[I64, U32, Array, U8]:
+    """Pairs without those of long rows, and sketches of these."""
+    rows = len(pair_end) - 1
+    long, left = 0, 0
+    for r in range(rows):
+        n = pair_end[r + 1] - pair_end[r]
+        long += n > EXACT
+        left += n if n <= EXACT else 0
+    out_end, out = np.zeros(rows + 1, np.int64), np.empty(left, np.uint32)
+    sketch = np.full(rows, -1, np.int32)
+    registers, made = np.zeros((long, 2, REGISTERS), np.uint8), 0
+    for r in range(rows):
+        here = pair[pair_end[r] : pair_end[r + 1]]
+        out_end[r + 1] = out_end[r]
+        if len(here) > EXACT:
+            note_authors(registers[made], here, authors)
+            sketch[r] = made
+            made += 1
+        else:
+            out_end[r + 1] += len(here)
+            for k in range(len(here)):
+                out[out_end[r] + k] = here[k]
+    return out_end, out, sketch, registers
 
 
 @njit(cache=True, nogil=True)

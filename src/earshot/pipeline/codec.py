@@ -34,12 +34,13 @@ Scalar = Any
 """A number as a kernel computes it."""
 
 
-def encode(blocks: Blocks) -> list[bytes]:
-    """One blob for each window; `b""` for an empty one."""
-    sizes = np.diff(blocks.row_end)
+def encode(blocks: Blocks, windows: I64 | None = None) -> list[bytes]:
+    """One blob for each of these windows, None: for all; `b""` for an empty one."""
+    chosen = np.arange(blocks.windows) if windows is None else windows
+    sizes = np.diff(blocks.row_end)[chosen]
     data, ends = _write(
-        blocks.row_end, blocks.value, blocks.counts, blocks.pair_end, blocks.pair, blocks.sketch,
-        blocks.registers, blocks.facet, blocks.text_end, blocks.text, blocks.authors,
+        chosen, blocks.row_end, blocks.value, blocks.counts, blocks.pair_end, blocks.pair,
+        blocks.sketch, blocks.registers, blocks.facet, blocks.text_end, blocks.text, blocks.authors,
     )  # fmt: skip
     press = zstandard.ZstdCompressor(level=LEVEL).compress
     plain, zstd = bytes([VERSION, PLAIN]), bytes([VERSION, ZSTD])
@@ -64,7 +65,7 @@ def decode(blobs: Sequence[bytes], *, facet: str | None = None) -> Blocks:
     if not blobs:
         return none()
     expand = zstandard.ZstdDecompressor().decompress
-    bodies = [_body(blob, expand) for blob in blobs]
+    bodies = [body_of(blob, VERSION, expand) if blob else b"" for blob in blobs]
     ends = np.zeros(len(bodies) + 1, np.int64)
     np.cumsum([len(body) for body in bodies], out=ends[1:])
     data = np.frombuffer(b"".join(bodies) or b"\0", np.uint8)
@@ -84,11 +85,14 @@ def decode(blobs: Sequence[bytes], *, facet: str | None = None) -> Blocks:
     )  # fmt: skip
 
 
-def _body(blob: bytes, expand: Callable[[bytes], bytes]) -> bytes:
-    if not blob:
-        return b""
-    if blob[0] != VERSION:
-        msg = f"a window is written in version {blob[0]}, this program reads {VERSION}"
+def body_of(blob: bytes, version: int, expand: Callable[[bytes], bytes]) -> bytes:
+    """What is behind version and codec, decompressed.
+
+    Raises:
+        FormatError: It is of another version, or damaged.
+    """
+    if blob[0] != version:
+        msg = f"a window is written in version {blob[0]}, this program reads {version}"
         raise FormatError(msg, hint=AGAIN)
     if blob[1] == PLAIN:
         return blob[2:]
@@ -197,14 +201,14 @@ def _bound(row_end: I64, value: U32, pairs: int, sketches: int, text_end: I64) -
 
 @njit(cache=True, nogil=True)
 def _write(  # noqa: PLR0913, PLR0917 - the columns of Blocks
-    row_end: I64, value: U32, counts: I64, pair_end: I64, pair: U32, sketch: Array, registers: U8,
-    facet: U8, text_end: I64, text: U8, authors: U64,
+    windows: I64, row_end: I64, value: U32, counts: I64, pair_end: I64, pair: U32, sketch: Array,
+    registers: U8, facet: U8, text_end: I64, text: U8, authors: U64,
 ) -> tuple[U8, I64]:  # fmt: skip
     out = np.empty(_bound(row_end, value, len(pair), len(registers), text_end), np.uint8)
-    ends = np.zeros(len(row_end), np.int64)
+    ends = np.zeros(len(windows) + 1, np.int64)
     mark = np.full(len(authors), -1, np.int32)
     at = 0
-    for w in range(len(row_end) - 1):
+    for i, w in enumerate(windows):
         first, last = row_end[w], row_end[w + 1]
         if first < last:
             local = _local_authors(pair[pair_end[first] : pair_end[last]], mark)
@@ -234,7 +238,7 @@ def _write(  # noqa: PLR0913, PLR0917 - the columns of Blocks
                 for k in range(text_end[value[r]], text_end[value[r] + 1]):
                     out[at] = text[k]
                     at += 1
-        ends[w + 1] = at
+        ends[i + 1] = at
     return out[:at], ends
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from earshot.model.document import document
 from earshot.model.hashing import Array
 from earshot.model.schema import COUNTERS, TIME
-from earshot.model.tokens import tokenize
+from earshot.model.tokens import Tokens, tokenize
+from earshot.pipeline.annotate import take
 from earshot.pipeline.block import (
     Blocks,
     chain,
@@ -21,13 +22,13 @@ from earshot.pipeline.block import (
     merge,
     none,
     shifted,
+    sketched,
     take_pairs,
     tidy_vocabulary,
 )
 from earshot.pipeline.facets import NEEDED, Facets, facets
-from earshot.pipeline.hashes import I64, U32, author_keys
+from earshot.pipeline.hashes import I64, U32, author_keys, ranked
 from earshot.pipeline.score import Weights, observed_score, own_score
-from earshot.pipeline.sketch import EXACT
 
 KEYS: Final = pl.Schema({"start": TIME, "source": pl.String(), "rule": pl.Int64()})
 """What a window of a given width is known by; rule 0: all posts of the source."""
@@ -96,17 +97,24 @@ def window(posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights) -> Win
     return count(carry(posts, observed, weights))
 
 
-def carry(posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights) -> Carried:
+def carry(
+    posts: pl.DataFrame, observed: pl.DataFrame, weights: Weights, tokens: Tokens | None = None
+) -> Carried:
     """Find what posts and scores are counted under, but do not count yet; takes what `window` does.
 
-    The column `key` (UInt64), where both frames have it, goes along.
+    The column `key` (UInt64), where both frames have it, goes along. Where `tokens` are given, the
+    column `row` (UInt32) says which of them those of a post are; else its text is cut again.
     """
     brought = [_of_posts(counts(posts), weights)] if posts.height else []
     brought += [_of_observed(counts(observed), weights)] if observed.height else []
     carriers = pl.concat(brought) if brought else pl.DataFrame(schema=_CARRIER)
     if carriers.height == 0:
         return nothing_carried()
-    found = facets(carriers, tokenize(document(carriers), index=True))
+    if tokens is None:
+        cut = tokenize(document(carriers), index=True)
+    else:
+        cut = take(tokens, carriers["row"].to_numpy())
+    found = facets(carriers, cut)
     author = pl.Series("author", author_keys(carriers["source"], carriers["author_id"]))
     return Carried(carriers.with_columns(author).select(_CARRIER.names()), found)
 
@@ -156,13 +164,13 @@ def count(carried: Carried) -> Windows:
     if rows.height == 0:
         return Windows(pl.DataFrame(schema=KEYS), none())
     scope_end, scope, keys = _scopes(rows)
-    authors, rank = np.unique(rows["author"].to_numpy(), return_inverse=True)
+    authors, rank = ranked(rows["author"].to_numpy())
     parts = _aggregate(
         np.argsort(rank, kind="stable"), found.pair_end, found.value, scope_end, scope,
-        rank.astype(np.uint32), ~rows["copy"].to_numpy(), rows["is_post"].to_numpy(),
+        rank, ~rows["copy"].to_numpy(), rows["is_post"].to_numpy(),
         rows["score"].to_numpy(), keys.height, len(found.facet),
     )  # fmt: skip
-    return Windows(keys, _sketched(_blocks(parts, found, authors)))
+    return Windows(keys, sketched(_blocks(parts, found, authors)))
 
 
 def unobserved(posts: pl.DataFrame) -> pl.DataFrame:
@@ -188,24 +196,27 @@ def roll(parts: Sequence[Windows], width: int) -> Windows:
     into = floored.join(
         wide.with_row_index("into"), on=KEYS.names(), how="left", maintain_order="left"
     )["into"]
-    return Windows(wide, merge(join([p.blocks for p in full]), into.to_numpy(), wide.height))
+    whole = join([p.blocks for p in full], ordered=False)
+    return Windows(wide, merge(whole, into.to_numpy(), wide.height))
 
 
-def chosen(windows: Windows, keep: pl.Series) -> Windows:
-    """The windows where `keep` (Boolean) holds."""
-    into = np.where(keep.to_numpy(), np.cumsum(keep.to_numpy()) - 1, -1)
-    keys = windows.keys.filter(keep)
-    return Windows(keys, merge(windows.blocks, into, keys.height))
+def gathered(parts: Sequence[Windows]) -> Windows:
+    """Put windows of several parts, no two alike, behind each other."""
+    return Windows(pl.concat([p.keys for p in parts]), join([p.blocks for p in parts]))
 
 
-def _key(frame: pl.DataFrame) -> pl.Expr:
-    known = pl.col("key") if "key" in frame.columns else pl.lit(0)
-    return known.cast(pl.UInt64).alias("key")
+def _marks(frame: pl.DataFrame) -> list[pl.Expr]:
+    """`key` and `row`, where the frame has them."""
+    marks = {"key": pl.UInt64, "row": pl.UInt32}
+    return [
+        (pl.col(name) if name in frame.columns else pl.lit(0)).cast(kind).alias(name)
+        for name, kind in marks.items()
+    ]
 
 
 def _of_posts(posts: pl.DataFrame, weights: Weights) -> pl.DataFrame:
     return posts.select(
-        *NEEDED.names(), "copy", "rules", _key(posts),
+        *NEEDED.names(), "copy", "rules", *_marks(posts),
         minute=pl.col("event_time").dt.epoch("us") // (MINUTE * _US),
         is_post=pl.lit(value=True),
         score=own_score(posts, weights),
@@ -214,7 +225,7 @@ def _of_posts(posts: pl.DataFrame, weights: Weights) -> pl.DataFrame:
 
 def _of_observed(observed: pl.DataFrame, weights: Weights) -> pl.DataFrame:
     return observed.select(
-        *NEEDED.names(), "copy", "rules", _key(observed),
+        *NEEDED.names(), "copy", "rules", *_marks(observed),
         minute=pl.col("minute").dt.epoch("us") // (MINUTE * _US),
         is_post=pl.lit(value=False),
         score=observed_score(observed, weights),
@@ -231,11 +242,14 @@ def _scopes(carriers: pl.DataFrame) -> tuple[I64, U32, pl.DataFrame]:
     behind = np.ones(ends[-1], np.bool_)
     behind[ends[:-1]] = False  # the first scope of each carrier is rule 0
     rule[behind] = rules.filter(pl.Series(sizes > 1)).explode().to_numpy()
-    known_rules, rule = np.unique(rule, return_inverse=True)
+    found, numbers = ranked(rule.view(np.uint64))  # none is below 0
+    known_rules, rule = found.view(np.int64), numbers.astype(np.int64)
     sources = carriers["source"].unique().sort()
     source = carriers["source"].cast(pl.Enum(sources)).to_physical().to_numpy().astype(np.int64)
     place = carriers["minute"].to_numpy() * len(sources) + source
-    known, scope = np.unique(np.repeat(place, sizes) * len(known_rules) + rule, return_inverse=True)
+    places = np.repeat(place, sizes) * len(known_rules) + rule
+    found, scope = ranked(places.view(np.uint64))  # before 1970 comes last
+    known = found.view(np.int64)
     at, rest = np.divmod(known, len(sources) * len(known_rules))
     keys = pl.DataFrame(
         {
@@ -245,7 +259,7 @@ def _scopes(carriers: pl.DataFrame) -> tuple[I64, U32, pl.DataFrame]:
         },
         schema=KEYS,
     )
-    return ends, scope.astype(np.uint32), keys
+    return ends, scope, keys
 
 
 def _blocks(parts: tuple[Array, ...], found: Facets, authors: NDArray[np.uint64]) -> Blocks:
@@ -257,13 +271,6 @@ def _blocks(parts: tuple[Array, ...], found: Facets, authors: NDArray[np.uint64]
         facet=found.facet, key=found.key, text_end=found.text_end, text=found.text,
         authors=authors,
     )  # fmt: skip
-
-
-def _sketched(blocks: Blocks) -> Blocks:
-    """Sketch the rows with too many authors to keep them all."""
-    if len(blocks.pair_end) < 2 or int(np.diff(blocks.pair_end).max()) <= EXACT:
-        return blocks
-    return merge(blocks, np.arange(blocks.windows), blocks.windows)
 
 
 @njit(cache=True, nogil=True)

@@ -34,16 +34,20 @@ _KEY = "width = ? AND rule = ? AND source = ? AND start = ?"
 
 def put(db: apsw.Connection, blocks: Sequence[WindowBlock]) -> None:
     """Replace blocks, no two of one window; an empty one takes its window away."""
-    keys = [(b.width, b.rule, b.source, micros(b.start)) for b in blocks]
+    starts = {start: micros(start) for start in {b.start for b in blocks}}
+    keys = [(b.width, b.rule, b.source, starts[b.start]) for b in blocks]
     gone = db.executemany(f"DELETE FROM windows WHERE {_KEY} RETURNING data", keys)
-    old = np.array([n for (n,) in gone], np.int64)
+    old = np.array([n for (n,) in gone if n is not None], np.int64)
     db.execute("DELETE FROM blocks WHERE n IN (SELECT value FROM carray(?))", (numbers(old),))
     ((last,),) = rows(db, "SELECT coalesce(max(n), 0) FROM blocks")
-    new = [(n, k, b) for n, (k, b) in enumerate(zip(keys, blocks, strict=True), last + 1) if b.data]
-    db.executemany("INSERT INTO blocks VALUES (?, ?)", ((n, b.data) for n, _, b in new))
+    new = [(k, b) for k, b in zip(keys, blocks, strict=True) if b.data != b""]
+    place = {k: n for n, k in enumerate((k for k, b in new if b.data), last + 1)}
+    db.executemany(
+        "INSERT INTO blocks VALUES (?, ?)", ((place[k], b.data) for k, b in new if b.data)
+    )
     db.executemany(
         "INSERT INTO windows VALUES (?,?,?,?,?,?,?,?)",
-        ((*k, b.posts, b.authors, b.score, n) for n, k, b in new),
+        ((*k, b.posts, b.authors, b.score, place.get(k)) for k, b in new),
     )
 
 
@@ -60,7 +64,7 @@ def tell(db: apsw.Connection, feed: Feed, at: int, blocks: Sequence[WindowBlock]
     changed = sorted({(b.start, b.width) for b in blocks}, reverse=True)
     if changed:
         named = [{"start": _iso(s), "width": w} for s, w in changed[:TOLD]]
-        rules = sorted({b.rule for b in blocks if b.rule})
+        rules = sorted({b.rule for b in blocks if b.rule > 0})
         feed.put(db, at, "windows", rules, {"windows": named, "n": len(changed)})
 
 
