@@ -1,7 +1,7 @@
 """Who may do what, and what is listened for: workspaces, rules, people, sessions, tokens, audit."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, Self, cast
 
@@ -57,6 +57,22 @@ class Control(Protocol):
 
         Raises:
             ConflictError: The name is taken.
+        """
+
+    def add_rules(
+        self,
+        texts: Mapping[str, str],
+        *,
+        active_from: dt.datetime,
+        actor: str,
+        workspace: int = DEFAULT_WORKSPACE,
+    ) -> list[RuleVersion]:
+        """Make a rule of each name and text, in this order: all of them, or none.
+
+        One transaction, so thousands take a second where `add_rule` takes minutes.
+
+        Raises:
+            ConflictError: A name is taken; none of the rules was made.
         """
 
     def edit_rule(  # noqa: PLR0913 - an edit, its parts

@@ -1,7 +1,7 @@
 """The database under the control room: opened, migrated, and written in whole transactions."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -53,16 +53,24 @@ class Database:
         self, connection: sa.Connection, actor: str, action: str, thing: str, detail: str = ""
     ) -> None:
         """Write the audit line of a change into the change's own transaction."""
-        connection.execute(
-            audit.insert().values(
-                workspace_id=DEFAULT_WORKSPACE,
-                at=self.clock.now(),
-                actor=actor,
-                action=action,
-                thing=thing,
-                detail=detail,
-            )
-        )
+        self.note_all(connection, actor, action, [(thing, detail)])
+
+    def note_all(
+        self,
+        connection: sa.Connection,
+        actor: str,
+        action: str,
+        lines: Sequence[tuple[str, str]],
+    ) -> None:
+        """As `note`, of several things and their details."""
+        said = {
+            "workspace_id": DEFAULT_WORKSPACE,
+            "at": self.clock.now(),
+            "actor": actor,
+            "action": action,
+        }
+        rows = [{**said, "thing": thing, "detail": detail} for thing, detail in lines]
+        connection.execute(audit.insert(), rows)
 
     def close(self) -> None:
         """Let go of all connections; a second call does nothing."""

@@ -1,6 +1,7 @@
 """Rules and their versions."""
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -24,6 +25,9 @@ _VERSIONS: Final = (
     .join(rules, rules.c.id == rule_versions.c.rule_id)
     .order_by(rule_versions.c.rule_id, rule_versions.c.version)
 )
+_ADD: Final = rules.insert().returning(rules.c.id, sort_by_parameter_order=True)
+NAMES_ASKED: Final = 500
+"""So many names are looked for by one statement."""
 _STAMP: Final = sa.select(stamps.c.value).where(stamps.c.name == "rules")
 
 
@@ -60,16 +64,34 @@ class Rules:
         workspace: int = DEFAULT_WORKSPACE,
     ) -> RuleVersion:
         """See `Control.add_rule`."""
+        (made,) = self.add_rules(
+            {name: text}, active_from=active_from, actor=actor, workspace=workspace
+        )
+        return made
+
+    def add_rules(
+        self,
+        texts: Mapping[str, str],
+        *,
+        active_from: dt.datetime,
+        actor: str,
+        workspace: int = DEFAULT_WORKSPACE,
+    ) -> list[RuleVersion]:
+        """See `Control.add_rules`."""
+        if not texts:
+            return []
+        now = self._db.clock.now()
+        own = [{"workspace_id": workspace, "name": n, "created_at": now} for n in texts]
         with self._db.writing() as connection:
-            _free(connection, workspace, name)
-            rule = connection.execute(
-                rules.insert()
-                .values(workspace_id=workspace, name=name, created_at=self._db.clock.now())
-                .returning(rules.c.id)
-            ).scalar_one()
-            made = RuleVersion(rule, 1, workspace, name, text, active_from)
+            _free(connection, workspace, *texts)
+            ids = connection.scalars(_ADD, own).all()
+            made = [
+                RuleVersion(rule, 1, workspace, name, text, active_from)
+                for rule, (name, text) in zip(ids, texts.items(), strict=True)
+            ]
             self._write(connection, made, actor)
-            self._db.note(connection, actor, "rule.add", f"rule:{rule}", f"{name}: {text}")
+            lines = [(f"rule:{v.rule}", f"{v.name}: {v.text}") for v in made]
+            self._db.note_all(connection, actor, "rule.add", lines)
         return made
 
     def edit_rule(  # noqa: PLR0913 - the contract's
@@ -99,7 +121,7 @@ class Rules:
                 max(active_from, now.active_from),  # versions follow each other without overlap
             )
             self._end(connection, now, made.active_from)
-            self._write(connection, made, actor)
+            self._write(connection, [made], actor)
             connection.execute(rules.update().where(rules.c.id == rule).values(name=made.name))
             detail = f"version {made.version}, {made.name}: {made.text}"
             self._db.note(connection, actor, "rule.edit", f"rule:{rule}", detail)
@@ -115,17 +137,19 @@ class Rules:
             self._db.note(connection, actor, "rule.delete", f"rule:{rule}", now.name)
 
     @staticmethod
-    def _write(connection: sa.Connection, made: RuleVersion, actor: str) -> None:
-        connection.execute(
-            rule_versions.insert().values(
-                rule_id=made.rule,
-                version=made.version,
-                name=made.name,
-                text=made.text,
-                active_from=made.active_from,
-                actor=actor,
-            )
-        )
+    def _write(connection: sa.Connection, made: Sequence[RuleVersion], actor: str) -> None:
+        rows = [
+            {
+                "rule_id": version.rule,
+                "version": version.version,
+                "name": version.name,
+                "text": version.text,
+                "active_from": version.active_from,
+                "actor": actor,
+            }
+            for version in made
+        ]
+        connection.execute(rule_versions.insert(), rows)
         _stamp(connection)
 
     @staticmethod
@@ -159,10 +183,13 @@ def _newest(connection: sa.Connection, rule: int) -> RuleVersion:
     return found[-1]
 
 
-def _free(connection: sa.Connection, workspace: int, name: str) -> None:
-    taken = sa.select(rules.c.id).where(
-        rules.c.workspace_id == workspace, rules.c.name == name, rules.c.deleted_at.is_(None)
-    )
-    if connection.execute(taken).first() is not None:
-        msg = f"there is a rule named {name!r} already"
-        raise ConflictError(msg, hint="choose another name, or edit that rule")
+def _free(connection: sa.Connection, workspace: int, *names: str) -> None:
+    for first in range(0, len(names), NAMES_ASKED):
+        taken = sa.select(rules.c.name).where(
+            rules.c.workspace_id == workspace,
+            rules.c.name.in_(names[first : first + NAMES_ASKED]),
+            rules.c.deleted_at.is_(None),
+        )
+        if (name := connection.scalar(taken.limit(1))) is not None:
+            msg = f"there is a rule named {name!r} already"
+            raise ConflictError(msg, hint="choose another name, or edit that rule")

@@ -77,9 +77,9 @@ class Rulebook:
 
 def _turns(before: frozenset[RuleVersion], after: frozenset[RuleVersion]) -> Iterator[dt.datetime]:
     """The moments from which each version that is new, gone or ended otherwise acts otherwise."""
-    old = {(v.rule, v.version): v for v in before}
-    new = {(v.rule, v.version): v for v in after}
-    for key in {(v.rule, v.version) for v in before ^ after}:
+    old = {(v.rule, v.version): v for v in before - after}
+    new = {(v.rule, v.version): v for v in after - before}
+    for key in old.keys() | new.keys():
         both = [v for v in (old.get(key), new.get(key)) if v is not None]
         if len(both) == 1:
             yield both[0].active_from

@@ -106,6 +106,8 @@ class Changes:
     promoted: pl.DataFrame = field(default_factory=lambda: empty(PROMOTED))
     """PROMOTED: stored rows whose `consumed` becomes true, with `copy` and `late`; the rest stays:
     their create came after an edit of it that is newer."""
+    replaced: pl.DataFrame = field(default_factory=lambda: empty(KEY))
+    """KEY: those of `posts` that stand in for a row stored before."""
     remembered: pl.DataFrame = field(default_factory=lambda: empty(REMEMBERED))
     """REMEMBERED: keys of posts that are not kept (keep = matched), to upsert for 24 hours."""
     texts: pl.Series = field(default_factory=lambda: pl.Series("texts", [], pl.UInt64))

@@ -1,32 +1,59 @@
 """Counters as they were seen: the newest wins, and growth is kept by the minute it was seen in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import polars as pl
 from numba import njit
 
-from earshot.model.changes import State
+from earshot.formats import Decoded
 from earshot.model.hashing import Array
-from earshot.model.schema import COUNTERS, OBSERVATION, TIME
-from earshot.pipeline.interactions import RAISED
-from earshot.pipeline.keys import id_of, key, source_of
+from earshot.model.schema import COUNTERS, TIME
+from earshot.pipeline.hashes import I64, MINUTE_US, begins, ends
+from earshot.pipeline.interactions import RAISED, Acts
+from earshot.pipeline.keys import Numbers
+from earshot.pipeline.sights import ALWAYS, NEVER, Flags, Known, Sights
 
-_LINE: Final = pl.Schema(
-    [
-        ("key", pl.String()),
-        ("seen_at", TIME),
-        ("offset", pl.Int64()),
-        ("what", pl.Int8()),
-        *((c, pl.Int64()) for c in COUNTERS),
-        *((f"by_{c}", pl.Int64()) for c in RAISED),
-    ]
-)
-"""One moment of a post's counters: values that were seen, or steps by which they changed."""
-_BEFORE, _SEEN, _EMBEDDED, _STEP = range(4)
-NOTHING: Final = -1
-"""The offset of what was so before the batch."""
+NULL: Final = -(1 << 63)
+"""Stands for null in arrays of counters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Moments of posts' counters: values that were seen, or steps by which they changed."""
+
+    key: I64
+    """Number of the post."""
+    seen_at: I64
+    offset: I64
+    """ALWAYS: what was known before the batch."""
+    values: I64
+    """(COUNTERS, moments), NULL: not told."""
+    steps: I64
+    """(COUNTERS, moments)."""
+
+    def __getitem__(self, chosen: I64 | Flags) -> Self:
+        return type(self)(
+            self.key[chosen],
+            self.seen_at[chosen],
+            self.offset[chosen],
+            self.values[:, chosen],
+            self.steps[:, chosen],
+        )
+
+    @property
+    def tells(self) -> Flags:
+        """Some counter was told."""
+        found: Flags = (self.values != NULL).any(axis=0)
+        return found
+
+    @property
+    def zero(self) -> Flags:
+        """None was told that is not 0."""
+        found: Flags = ((self.values == NULL) | (self.values == 0)).all(axis=0)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,205 +61,159 @@ class Counted:
     """What a batch saw of counters."""
 
     observations: pl.DataFrame
-    """OBSERVATION with `key`."""
-    newest: pl.DataFrame
-    """`key`, COUNTERS, `counters_at`: how posts end up of which there is more than one sight."""
+    """OBSERVATION with `key` (number)."""
+    newest: Moments
+    """How posts end up of which there is more than one sight."""
     stale: pl.DataFrame
     """`source`, `minute`: minutes whose growth changes because of an older observation."""
 
 
-def counted(
-    rows: pl.DataFrame, deltas: pl.DataFrame, records: pl.DataFrame, state: State
+def counted(  # noqa: PLR0913, PLR0917 - what a batch says, and what was known
+    seen: Sights, decoded: Decoded, acts: Acts, records: pl.DataFrame, before: Known, keys: Numbers
 ) -> Counted:
     """Note what was seen of counters.
 
     The newest observation wins. One that equals what was seen last says nothing new and is left
     out. A post that is first seen embedded in another starts from a base that scores nothing; any
     other starts from 0.
-
-    Args:
-        rows: Sights.
-        deltas: DELTA, what interactions did.
-        records: RECORD rows of the batch.
-        state: What was known before.
     """
-    living = rows.filter(pl.col("alive") & pl.col("dead").is_null())
-    telling = pl.any_horizontal(pl.col(COUNTERS).is_not_null())
-    meets = pl.col("often")
-    if deltas.height:
-        meets |= pl.col("key").is_in(deltas["key"].implode())
-    plain = _first_sights(living.filter(telling & ~meets))
-    steps = _steps(deltas, records, living, state)
-    living = living.filter(meets)
-    known = _known(state, pl.concat([living["key"], steps["key"]]))
-    seen = living.filter(telling).with_columns(
-        seen_at="received_at",
-        what=pl.when(pl.col("role") == "embedded").then(_EMBEDDED).otherwise(_SEEN),
-    )
-    before = known.filter(telling)
-    moments = [_line(part) for part in (before, seen, steps) if part.height]
-    if not moments:
-        return Counted(plain, *_nothing())
-    line, new = _values(pl.concat(moments))
-    news = line.filter(new)
-    newest = news.unique("key", keep="last", maintain_order=True)
+    sights = _sights(seen, decoded)
+    living = seen.alive & seen.stays
+    telling = living & sights.tells
+    several = np.zeros(len(before.row), np.bool_)  # by number: more than one moment to compare
+    several[acts.key] = True
+    several[seen.key[living & seen.often]] = True
+    met = several[seen.key]
+
+    known = _known(before, several)
+    begun = living & seen.first
+    since = np.full(len(several), NEVER)
+    since[known.key] = known.seen_at
+    since[seen.key[begun]] = seen.received_at[begun]
+    steps = _steps(acts, records, since)
+    line = _in_order(_together([known[known.tells], sights[telling & met], steps]))
+    news = line[_follow(line.key, line.values, line.steps) | (line.offset == ALWAYS)]
+    newest = news[ends(news.key)]
+
+    # the last moment of each minute; a post that starts at 0 needs none
+    fresh, embedded = np.zeros_like(several), np.zeros_like(several)
+    fresh[seen.key[begun & telling]] = True
+    embedded[seen.key[begun & telling & seen.embedded]] = True
+    news = _together([news, sights[telling & ~met]])
+    base = embedded[news.key] & (_minute(news.seen_at) == _minute(since[news.key]))
+    needless = begins(news.key) & fresh[news.key] & ~embedded[news.key] & news.zero
+    kept = np.flatnonzero((news.offset != ALWAYS) & ~needless)
+    kept = kept[ends(news.key[kept], _minute(news.seen_at[kept]))]
     return Counted(
-        observations=pl.concat([plain, _observations(news, living)]),
-        newest=newest.select("key", *COUNTERS, counters_at="seen_at"),
-        stale=_stale(line),
+        observations=_observations(news[kept], base[kept], keys),
+        newest=newest,
+        stale=_stale(line, keys),
     )
 
 
-def _first_sights(telling: pl.DataFrame) -> pl.DataFrame:
-    """OBSERVATION with `key` of posts that are seen once and were not known: as `_observations`."""
-    starts = pl.any_horizontal(pl.col(COUNTERS) != 0)
-    embedded = pl.col("role") == "embedded"
-    return telling.filter(embedded | starts).select(
-        "source",
-        "id",
-        pl.col("received_at").dt.truncate("1m").alias("minute"),
-        pl.col("received_at").alias("seen_at"),
-        embedded.alias("base"),
-        *COUNTERS,
-        "key",
-    )
+def _sights(seen: Sights, decoded: Decoded) -> Moments:
+    """What each sight tells."""
+    values = _values(decoded.posts)[:, seen.row]
+    return Moments(seen.key, seen.received_at, seen.offset, values, np.zeros_like(values))
 
 
-def _nothing() -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`newest` and `stale` without rows."""
-    return (
-        pl.DataFrame(
-            schema={"key": pl.String, **dict.fromkeys(COUNTERS, pl.Int64), "counters_at": TIME}
-        ),
-        pl.DataFrame(schema={"source": pl.String, "minute": TIME}),
-    )
-
-
-def _line(parts: pl.DataFrame) -> pl.DataFrame:
-    return parts.select(
-        pl.col(c).cast(dtype) if c in parts.columns else pl.lit(None, dtype).alias(c)
-        for c, dtype in _LINE.items()
-    )
-
-
-def _known(state: State, keys: pl.Series) -> pl.DataFrame:
+def _known(before: Known, asked: Flags) -> Moments:
     """What was known of the counters of these posts before the batch."""
-    return state.posts.filter(~pl.col("tombstone") & key().is_in(keys.implode())).select(
-        *COUNTERS,
-        key=key(),
-        seen_at=pl.coalesce("counters_at", "received_at"),
-        offset=pl.lit(NOTHING, pl.Int64),
-        what=pl.lit(_BEFORE),
+    rows = np.flatnonzero(asked[before.key])
+    posts = before.posts[rows]
+    seen_at = pl.coalesce("counters_at", "received_at").to_physical()
+    values = _values(posts)
+    return Moments(
+        key=before.key[rows],
+        seen_at=posts.select(seen_at).to_series().to_numpy(),
+        offset=np.full(len(rows), ALWAYS),
+        values=values,
+        steps=np.zeros_like(values),
     )
 
 
-def _steps(
-    deltas: pl.DataFrame, records: pl.DataFrame, living: pl.DataFrame, state: State
-) -> pl.DataFrame:
+def _steps(acts: Acts, records: pl.DataFrame, since: I64) -> Moments:
     """What interactions did, never before the counters that they change were seen."""
-    if deltas.is_empty():
-        return pl.DataFrame(schema=_LINE)
-    here = deltas.with_columns(
-        records["received_at"].gather(deltas["record"]).alias("seen_at"),
-        records["offset"].gather(deltas["record"]).alias("offset"),
-        what=pl.lit(_STEP),
-    ).rename({c: f"by_{c}" for c in RAISED})
-    since = pl.concat(
-        [
-            _known(state, deltas["key"]).select("key", since="seen_at"),
-            living.filter("first").select("key", since="received_at"),
-        ]
-    )
-    return (
-        here.join(since, on="key", maintain_order="left")
-        .with_columns(seen_at=pl.max_horizontal("seen_at", "since"))
-        .drop("since", "record")
+    chosen = since[acts.key] != NEVER
+    key, record = acts.key[chosen], acts.record[chosen]
+    seen_at = records["received_at"].to_physical().to_numpy()[record]
+    steps = np.zeros((len(COUNTERS), len(key)), np.int64)
+    steps[[COUNTERS.index(c) for c in RAISED]] = acts.steps[:, chosen]
+    return Moments(
+        key=key,
+        seen_at=np.maximum(seen_at, since[key]),
+        offset=records["offset"].to_numpy()[record],
+        values=np.full_like(steps, NULL),
+        steps=steps,
     )
 
 
-_UNKNOWN: Final = -(1 << 63)
-"""Stands for null in the kernel."""
+def _values(posts: pl.DataFrame) -> I64:
+    return posts.select(pl.col(COUNTERS).fill_null(NULL)).to_numpy(order="fortran").T
 
 
-def _values(line: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
-    """Turn steps into values, and nulls into what was seen last.
+def _together(parts: Sequence[Moments]) -> Moments:
+    return Moments(
+        key=np.concatenate([p.key for p in parts]),
+        seen_at=np.concatenate([p.seen_at for p in parts]),
+        offset=np.concatenate([p.offset for p in parts]),
+        values=np.concatenate([p.values for p in parts], axis=1),
+        steps=np.concatenate([p.steps for p in parts], axis=1),
+    )
 
-    Returns:
-        The moments of each post in order, and which of them tell something else than the one
-        before, or are where all began.
-    """
-    line = line.sort("key", "seen_at", "offset", maintain_order=True)
-    begins = line["key"].ne_missing(line["key"].shift()).to_numpy(writable=True)
-    values = np.stack([line[c].fill_null(_UNKNOWN).to_numpy() for c in COUNTERS])
-    steps = np.zeros_like(values)
-    for place, c in enumerate(COUNTERS):
-        if c in RAISED:
-            steps[place] = line[f"by_{c}"].fill_null(0).to_numpy()
-    new = pl.Series(_follow(begins, values, steps))
-    seen = pl.DataFrame(dict(zip(COUNTERS, values, strict=True)))
-    seen = seen.select(pl.when(pl.col(c) != _UNKNOWN).then(c).alias(c) for c in COUNTERS)
-    return line.with_columns(seen.get_columns()), new | (line["what"] == _BEFORE)
+
+def _in_order(moments: Moments) -> Moments:
+    """The moments of each post after one another, as they were seen."""
+    return moments[np.lexsort((moments.offset, moments.seen_at, moments.key))]
 
 
 @njit(cache=True, nogil=True)
-def _follow(begins: Array, values: Array, steps: Array) -> Array:
-    """Complete `values` (counters, moments) moment by moment; returns which are new.
+def _follow(key: Array, values: Array, steps: Array) -> Array:
+    """Turn steps into values, and nulls into what was seen last; returns what is new.
 
     Args:
-        begins: Where the moments of another post begin.
-        values: As seen, or _UNKNOWN; changed.
+        key: The post of each moment, those of a post in order.
+        values: (counters, moments), as seen, or NULL; changed.
         steps: By how much the counter changed, beside what was seen.
     """
-    new = begins.copy()
+    new = np.zeros(len(key), np.bool_)
     for c in range(len(values)):
-        last = _UNKNOWN
-        for i in range(len(begins)):
-            if begins[i]:
-                last = _UNKNOWN
-            now = values[c, i] if values[c, i] != _UNKNOWN else last
+        last = NULL
+        for i in range(len(key)):
+            if i == 0 or key[i] != key[i - 1]:
+                last = NULL
+                new[i] = True
+            now = values[c, i] if values[c, i] != NULL else last
             if steps[c, i] != 0:
-                now = (now if now != _UNKNOWN else 0) + steps[c, i]
+                now = (now if now != NULL else 0) + steps[c, i]
             new[i] |= now != last
             values[c, i] = last = now
     return new
 
 
-def _observations(news: pl.DataFrame, living: pl.DataFrame) -> pl.DataFrame:
-    """The last moment of each minute; a post that starts at 0 needs none."""
-    said = pl.any_horizontal(pl.col(COUNTERS).is_not_null())
-    new = living.filter(pl.col("first") & said).select(
-        "key",
-        base_at=pl.when(pl.col("role") == "embedded").then("received_at"),
-        new=pl.lit(value=True),
-    )
-    zero = pl.all_horizontal(pl.col(c).fill_null(0) == 0 for c in COUNTERS)
-    starts = pl.col("key").is_first_distinct() & pl.col("new").fill_null(value=False)
-    minute = pl.col("seen_at").dt.truncate("1m")
+def _minute(micros: I64) -> I64:
+    return micros - micros % MINUTE_US
+
+
+def _observations(moments: Moments, base: Flags, keys: Numbers) -> pl.DataFrame:
+    """OBSERVATION with `key`."""
+    columns = {
+        "minute": _minute(moments.seen_at),
+        "seen_at": moments.seen_at,
+        "base": base,
+        **dict(zip(COUNTERS, moments.values, strict=True)),
+        "key": moments.key,
+    }
+    told = (pl.when(pl.col(c) != NULL).then(c) for c in COUNTERS)
     return (
-        news.join(new, on="key", how="left", maintain_order="left")
-        .filter((pl.col("what") != _BEFORE) & ~(starts & zero & pl.col("base_at").is_null()))
-        .with_columns(
-            minute=minute,
-            base=(minute == pl.col("base_at").dt.truncate("1m")).fill_null(value=False),
-        )
-        .unique(["key", "minute"], keep="last", maintain_order=True)
-        .with_columns(source=source_of(), id=id_of())
-        .select(*OBSERVATION, "key")
+        keys.names[moments.key]
+        .hstack(pl.DataFrame(columns))
+        .with_columns(*told, pl.col("minute", "seen_at").cast(TIME))
     )
 
 
-def _stale(line: pl.DataFrame) -> pl.DataFrame:
+def _stale(line: Moments, keys: Numbers) -> pl.DataFrame:
     """Minutes of what was seen last before the batch, where something older came in now."""
-    late = (
-        line.filter(pl.col("what") != _BEFORE)
-        .select("key", first=pl.col("seen_at"))
-        .group_by("key")
-        .agg(pl.col("first").min())
-    )
-    return (
-        line.filter(pl.col("what") == _BEFORE)
-        .join(late, on="key")
-        .filter(pl.col("first") < pl.col("seen_at"))
-        .select(source=source_of(), minute=pl.col("seen_at").dt.truncate("1m"))
-        .unique()
-    )
+    older = line[(line.offset == ALWAYS) & ~begins(line.key)]
+    minute = pl.Series("minute", _minute(older.seen_at)).cast(TIME)
+    return pl.DataFrame({"minute": minute, "source": keys.names["source"][older.key]})

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from earshot.model.schema import COUNT, FLOW_CLASSES, MARKS
-from earshot.pipeline.hashes import minutes
+from earshot.pipeline.hashes import minutes, number
 
 EMBEDDED: Final = ("embedded_new", "embedded_seen")
 _NAMES: Final = (*FLOW_CLASSES, *EMBEDDED, *MARKS)
@@ -35,7 +35,9 @@ def counts(
     """
     numbers, spots = minutes(records["source"], records["received_at"])
     spot = numbers.astype(np.int64)
-    rules, rule = np.unique(hits["rule"].to_numpy(), return_inverse=True)
+    hit_rules = hits["rule"].to_numpy().astype(np.uint64)
+    rule, first = number(hit_rules)
+    rules, rule = hit_rules[first], rule.astype(np.int64)
     own, post = spot[marked["record"].to_numpy()], hits["post"].to_numpy()
     marks = [marked[name].to_numpy() for name in MARKS]
     parts: list[tuple[Numbers, Numbers | int, Numbers | int]] = [
@@ -46,13 +48,13 @@ def counts(
         hit = mark[post]
         parts += [(own[mark], name, 0), (own[post[hit]], name, rule[hit] + 1)]
     cells = np.concatenate([_cells(*part, len(rules) + 1) for part in parts])
-    found, many = np.unique(cells, return_counts=True)
-    rest, of = np.divmod(found, len(rules) + 1)
+    cell, first = number(cells.astype(np.uint64))
+    rest, of = np.divmod(cells[first], len(rules) + 1)
     at, named = np.divmod(rest, len(_NAMES))
     rows = spots[at].with_columns(
-        rule=np.concatenate(([0], rules))[of],
-        name=pl.Series(_NAMES).gather(named),
-        n=many,
+        rule=np.concatenate((np.zeros(1, np.uint64), rules))[of],
+        name=pl.Series(_NAMES)[named],
+        n=np.bincount(cell),
     )
     return rows[COUNT.names()].cast({"rule": pl.Int64, "n": pl.Int64})
 

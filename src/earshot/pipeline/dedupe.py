@@ -7,14 +7,18 @@ that it does not matter where batches are cut.
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from earshot.formats import Decoded
 from earshot.model.changes import DIRTY, KEY, PROMOTED, REMEMBERED, State
-from earshot.model.schema import COUNTERS, empty
-from earshot.pipeline import counters, events, interactions, versions
-from earshot.pipeline.keys import key, wanted
-from earshot.pipeline.sights import sights, with_marks
+from earshot.model.schema import COUNTERS, TIME, TOMBSTONE, empty
+from earshot.pipeline import counters, events, interactions
+from earshot.pipeline.counters import NULL, Moments
+from earshot.pipeline.hashes import I64, minutes
+from earshot.pipeline.keys import numbers, wanted
+from earshot.pipeline.sights import UNKNOWN, Flags, Known, Marks, Sights, known, marks, sights
+from earshot.pipeline.versions import winners
 
 __all__ = ["Deduped", "dedupe", "wanted"]
 
@@ -24,8 +28,9 @@ class Deduped:
     """What a batch comes to, before anybody has looked at what the posts say."""
 
     posts: pl.DataFrame
-    """STORED, further columns of `Decoded.posts`, `key`, and
+    """STORED, further columns of `Decoded.posts`, and
 
+    * `key`: the number of the post within the batch;
     * `row`: where it is in `Decoded.posts`;
     * `unique`: its record consumes the post for the first time, so it gets marks;
     * `kept`: it is what its post looks like after the batch;
@@ -71,148 +76,156 @@ def dedupe(decoded: Decoded, records: pl.DataFrame, state: State) -> Deduped:
         state: What the store knows of what is `wanted`.
     """
     said = events.placed(decoded, records)
-    dead = events.deaths(said, state)
-    rows = with_marks(sights(decoded, state, dead), records, state.texts)
-    acts = interactions.acts(decoded, rows, state, dead)
-    seen = counters.counted(rows, acts.deltas, records, state)
-    hidden = events.hiding(said, rows, state)
+    keys = numbers(decoded, said, state)
+    before = known(state, keys)
+    dead = events.deaths(said, keys, state)
+    seen = sights(decoded, keys, before, dead)
+    marked = marks(seen, decoded, records, state.texts)
+    acts = interactions.acts(decoded.interactions, keys.objects, seen, before, dead, state)
+    counted = counters.counted(seen, decoded, acts, records, before, keys)
+    hidden = events.hiding(said, keys, seen, before)
     scrubs = events.scrubs(said, state)
-    dying = events.dying(state, dead)
-    posts, promoted = _contents(rows, state)
-    stored = _stored(decoded, posts, state)
-    stored = events.without_place(_with_hidden(_with_counters(stored, seen.newest), hidden), scrubs)
-    gone = pl.concat([posts.filter("kept").select("key"), dying.select("key")])
-    flags = events.flags(hidden, state, gone)
-    scrubbed = _scrubbed(said, state, scrubs, gone)
-    kept = promoted.filter(pl.col("event_time").is_not_null())
+    dying = events.dying(before, dead)
+    won = winners(seen, before)
+    stored = _stored(decoded, seen, marked, won.kept, before)
+    stored = _with_counters(stored, counted.newest)
+    stored = stored.with_columns(hidden=hidden[stored["key"].to_numpy()] == 1)
+    gone = np.zeros(len(dead), np.bool_)
+    gone[seen.key[won.kept]] = True
+    gone[before.key[dying]] = True
+    flagged = events.flags(hidden, before, gone)
+    scrubbed = events.losing_place(said, before, scrubs, gone)
+    stored_already = before.stored[seen.had[won.stays]]
+    promoted = _promoted(seen, marked, won.stays[stored_already], before)
+    remembered = _promoted(seen, marked, won.stays[~stored_already], before)
     return Deduped(
-        posts=stored,
-        classes=_classes(decoded, rows),
-        embedded=_embedded(rows),
-        texts=rows["text_hash"].filter(rows["new_text"]).alias("texts"),
-        tombstones=events.tombstones(said, rows, dying, state),
-        promoted=kept.select(PROMOTED.names()),
-        remembered=promoted.filter(pl.col("event_time").is_null()).select(REMEMBERED.names()),
-        flags=flags.drop("key"),
-        scrubbed=scrubbed.select(KEY.names()),
-        authors=events.authors(said, dead),
-        observations=seen.observations,
-        stale=seen.stale,
+        posts=events.without_place(stored, scrubs),
+        classes=_classes(decoded, seen),
+        embedded=_embedded(seen),
+        texts=pl.Series("texts", seen.text_hash[marked.new_text]),
+        tombstones=events.tombstones(said, _refused(decoded, seen), before.posts[dying], state),
+        promoted=promoted[PROMOTED.names()],
+        remembered=remembered[REMEMBERED.names()],
+        flags=_flags(before, flagged, hidden),
+        scrubbed=before.posts[scrubbed][KEY.names()],
+        authors=events.authors(said, keys, dead),
+        observations=counted.observations,
+        stale=counted.stale,
         interactions=acts.kept,
-        touched=_touched(state, gone, flags, scrubbed, promoted),
+        touched=_touched(before, gone, flagged, scrubbed, promoted),
     )
 
 
-def _contents(rows: pl.DataFrame, state: State) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The sights to go on with (`kept`, `unique`), and STATE rows, consumed now, that stay."""
-    single = pl.col("alive") & pl.col("dead").is_null() & ~pl.col("often")
-    won = versions.winners(rows, state)
-    kept = single if won.is_empty() else single | pl.col("row").is_in(won["row"].implode())
-    posts = rows.with_columns(kept=kept).filter(pl.col("kept") | pl.col("unique"))
-    stays = won.filter(pl.col("row") < 0)
-    if stays.is_empty():
-        return posts, state.posts[:0]
-    stays = stays.join(rows.filter("unique").select("key", "copy", "late"), on="key")
-    promoted = (
-        state.posts.drop("copy", "late")
-        .with_columns(key=key(), consumed=pl.lit(value=True))
-        .join(stays, on="key", maintain_order="left")
-    )
-    return posts, promoted
-
-
-def _stored(decoded: Decoded, posts: pl.DataFrame, state: State) -> pl.DataFrame:
-    """`Deduped.posts` of these sights, before counters and events."""
-    marks = _marks(posts, state)
-    decoded_posts = decoded.posts
-    if posts.height < decoded_posts.height or not posts["row"].is_sorted():
-        decoded_posts = decoded_posts[posts["row"]]
-    return decoded_posts.with_columns(
-        *posts[["key", "row", "unique", "kept", "stored"]],
-        *marks,
-        hidden=pl.lit(value=False),
-        altered=pl.lit(value=False),
-    )
-
-
-def _marks(posts: pl.DataFrame, state: State) -> pl.DataFrame:
-    """`consumed`, `copy`, `late` of each row: as its post was consumed, now or before."""
-    if posts["unique"].all():
-        return posts.select("copy", "late", consumed="unique")
-    names = ("consumed", "copy", "late")
-    now = posts.filter("unique").select("key", "copy", "late", consumed="unique")
-    had = state.posts.filter(~pl.col("tombstone") & pl.col("consumed")).select(*names, key=key())
-    marks = pl.concat([now.select(had.columns), had]).unique("key", keep="first")
-    found = posts.select("key").join(marks, on="key", how="left", maintain_order="left")
-    return found.select(pl.col(names).fill_null(value=False))
-
-
-def _with_counters(stored: pl.DataFrame, newest: pl.DataFrame) -> pl.DataFrame:
-    """Give each row the newest counters of its post."""
+def _stored(
+    decoded: Decoded, seen: Sights, marked: Marks, kept: Flags, before: Known
+) -> pl.DataFrame:
+    """`Deduped.posts`, before counters and events."""
+    chosen = np.flatnonzero(kept | seen.unique)
+    row, key, had = seen.row[chosen], seen.key[chosen], seen.had[chosen]
+    stored = np.zeros(len(chosen), np.bool_)
+    again = np.flatnonzero(had != UNKNOWN)
+    stored[again] = before.stored[had[again]]
+    posts = decoded.posts
+    if len(row) < posts.height or not posts["record"].is_sorted():
+        posts = posts[row]
     said = pl.any_horizontal(pl.col(COUNTERS).is_not_null())
-    stored = stored.with_columns(counters_at=pl.when(said).then("received_at"))
-    if newest.is_empty():
-        return stored
-    found = stored[["key"]].join(newest, on="key", how="left", maintain_order="left")
-    names = (*COUNTERS, "counters_at")
-    told = [pl.coalesce(pl.lit(found[c]), c).alias(c) for c in names if found[c].count()]
-    return stored.with_columns(*told, altered=found["counters_at"].is_not_null())
-
-
-def _with_hidden(stored: pl.DataFrame, hidden: pl.DataFrame) -> pl.DataFrame:
-    """Hide the rows of posts that were hidden, before or now."""
-    if hidden.is_empty():
-        return stored
-    now = hidden.rename({"hidden": "now"})
-    return (
-        stored.join(now, on="key", how="left", maintain_order="left")
-        .with_columns(hidden=pl.col("now").fill_null(value=False))
-        .drop("now")
+    return posts.with_columns(
+        **_marks(seen, marked, chosen, before),
+        key=key,
+        row=row.astype(np.uint32),
+        unique=seen.unique[chosen],
+        kept=kept[chosen],
+        stored=stored,
+        altered=pl.lit(value=False),
+        counters_at=pl.when(said).then("received_at"),
     )
 
 
-def _classes(decoded: Decoded, rows: pl.DataFrame) -> pl.Series:
+def _marks(seen: Sights, marked: Marks, chosen: I64, before: Known) -> dict[str, Flags]:
+    """`consumed`, `copy`, `late` of each chosen sight: as its post was consumed, now or before."""
+    key = seen.key[chosen]
+    marks = {"consumed": seen.unique, "copy": marked.copy, "late": marked.late}
+    if seen.unique[chosen].all():
+        return {name: mark[chosen] for name, mark in marks.items()}
+    by_key = np.zeros((len(before.row), len(marks)), np.bool_)
+    for place, (name, mark) in enumerate(marks.items()):
+        by_key[before.key, place] = (
+            before.consumed & before.posts[name].fill_null(value=False).to_numpy()
+        )
+        by_key[seen.key[seen.unique], place] = mark[seen.unique]
+    return dict(zip(marks, by_key[key].T, strict=True))
+
+
+def _with_counters(stored: pl.DataFrame, newest: Moments) -> pl.DataFrame:
+    """Give each row the newest counters of its post."""
+    if len(newest.key) == 0:
+        return stored
+    key = stored["key"].to_numpy()
+    place = np.full(max(key.max(initial=0), newest.key.max()) + 1, UNKNOWN)
+    place[newest.key] = np.arange(len(newest.key))
+    rows = np.flatnonzero(place[key] != UNKNOWN)
+    newest = newest[place[key[rows]]]
+    at = pl.Series(newest.seen_at).cast(TIME)
+    columns = [stored["counters_at"].scatter(rows, at)]
+    for counter, values in zip(COUNTERS, newest.values, strict=True):
+        told = values != NULL
+        if told.any():
+            columns.append(stored[counter].scatter(rows[told], values[told]))
+    altered = np.zeros(stored.height, np.bool_)
+    altered[rows] = True
+    return stored.with_columns(*columns, altered=altered)
+
+
+def _promoted(seen: Sights, marked: Marks, stays: I64, before: Known) -> pl.DataFrame:
+    """STATE rows, consumed now, whose content stays."""
+    if len(stays) == 0:
+        return before.posts[:0]
+    return before.posts[seen.had[stays]].with_columns(
+        consumed=pl.lit(value=True), copy=marked.copy[stays], late=marked.late[stays]
+    )
+
+
+def _classes(decoded: Decoded, seen: Sights) -> pl.Series:
     """A create is `unique` or `duplicate`; everything else is what it was decoded as."""
     outcome = decoded.outcome
-    unique = pl.col("record").is_in(rows["record"].filter(rows["unique"]).implode())
-    create = pl.when(unique).then(pl.lit("unique")).otherwise(pl.lit("duplicate"))
-    named = pl.when(pl.col("class") == "create").then(create).otherwise("class")
-    return outcome.select(named.alias("class")).to_series()
+    unique = np.zeros(outcome.height, np.bool_)
+    unique[seen.record[seen.unique]] = True
+    create = pl.Series(["duplicate", "unique"])[unique.astype(np.uint32)]
+    decoded_as = outcome["class"]
+    return create.zip_with(decoded_as == "create", decoded_as).alias("class")
 
 
-def _embedded(rows: pl.DataFrame) -> pl.DataFrame:
-    new = pl.when("first").then(pl.lit("embedded_new")).otherwise(pl.lit("embedded_seen"))
-    return rows.filter(pl.col("role") == "embedded").select("record", name=new)
+def _embedded(seen: Sights) -> pl.DataFrame:
+    names = pl.Series(["embedded_seen", "embedded_new"])
+    return pl.DataFrame(
+        {
+            "record": seen.record[seen.embedded].astype(np.uint32),
+            "name": names[seen.first[seen.embedded].astype(np.uint32)],
+        }
+    )
 
 
-def _scrubbed(
-    said: pl.DataFrame, state: State, scrubs: events.Scrubs, gone: pl.DataFrame
-) -> pl.DataFrame:
-    """STATE rows with `key` of stored posts that lose their place in this batch."""
-    if not said["kind"].eq("geo_scrub").any():
-        return state.posts[:0].with_columns(key=key())
-    had = state.posts.filter(~pl.col("tombstone") & pl.col("event_time").is_not_null())
-    had = had.with_columns(key=key())
-    return had.filter(events.is_scrubbed(had, scrubs)).join(gone, on="key", how="anti")
+def _refused(decoded: Decoded, seen: Sights) -> pl.DataFrame:
+    """TOMBSTONE of the sights of posts that are dead when the batch ends."""
+    return decoded.posts[TOMBSTONE.names()][seen.row[~seen.stays]]
+
+
+def _flags(before: Known, rows: I64, hidden: I64) -> pl.DataFrame:
+    """FLAG of these stored posts."""
+    posts = before.posts[rows][KEY.names()]
+    return posts.with_columns(hidden=hidden[before.key[rows]] == 1)
 
 
 def _touched(
-    state: State,
-    gone: pl.DataFrame,
-    flags: pl.DataFrame,
-    scrubbed: pl.DataFrame,
-    promoted: pl.DataFrame,
+    before: Known, gone: Flags, flagged: I64, scrubbed: I64, promoted: pl.DataFrame
 ) -> pl.DataFrame:
     """Minutes of stored posts that counted in a window before the batch, or do so from now on."""
-    if state.posts.is_empty():
+    posts = before.posts
+    if posts.is_empty():
         return empty(DIRTY)
-    changed = pl.concat([gone, *(f.select("key") for f in (flags, scrubbed) if f.height)])
-    visible = pl.col("consumed") & (~pl.col("hidden") | pl.col("key").is_in(flags["key"].implode()))
-    had = state.posts.filter(~pl.col("tombstone") & pl.col("event_time").is_not_null())
-    before = had.with_columns(key=key()).filter(
-        visible & pl.col("key").is_in(changed["key"].implode())
-    )
-    now = promoted.filter(pl.col("event_time").is_not_null())
-    return pl.concat(
-        [f.select("source", minute=pl.col("event_time").dt.truncate("1m")) for f in (before, now)]
-    ).unique()
+    changed, shown = gone[before.key], ~before.hidden
+    changed[flagged] = shown[flagged] = changed[scrubbed] = True
+    counts = np.flatnonzero(changed & shown & before.stored & before.consumed)
+    columns = ["source", "event_time"]
+    every = pl.concat([posts[columns][counts], promoted[columns]])
+    return minutes(every["source"], every["event_time"])[1]

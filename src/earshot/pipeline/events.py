@@ -3,81 +3,98 @@
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
+from numba import njit
 
 from earshot.formats import Decoded
-from earshot.model.changes import FLAG, KEY, State
+from earshot.model.changes import State
+from earshot.model.hashing import Array
 from earshot.model.schema import AUTHOR as AUTHOR_SCHEMA
-from earshot.model.schema import STATE, TOMBSTONE, empty
-from earshot.pipeline.keys import AUTHOR, SCRUB, author_key, has_place, key, scrub_key
-from earshot.pipeline.sights import ALWAYS
+from earshot.model.schema import TOMBSTONE, empty
+from earshot.pipeline.hashes import I64, begins
+from earshot.pipeline.keys import (
+    AUTHOR,
+    NO_KEY,
+    SCRUB,
+    Numbers,
+    has_place,
+    key,
+    numbered,
+    scrub_key,
+)
+from earshot.pipeline.sights import ALWAYS, NEVER, Flags, Known, Sights, death_of, equal
 
-DEATH: Final = pl.Schema({"key": pl.String, "dead": pl.Int64})
 HIDING: Final = ("hide", "show", "sync")
+_UNKNOWN: Final = -(1 << 63)
+"""The version of a post that is not known yet."""
+UNSAID: Final = -1
+"""Of posts of which nothing says whether they are hidden."""
 
 
 def placed(decoded: Decoded, records: pl.DataFrame) -> pl.DataFrame:
-    """EVENT rows in the order of the log with `key`, `author_key`, `received_at`."""
-    events = decoded.events.sort("record", maintain_order=True)
-    return events.with_columns(
-        records["received_at"].gather(events["record"]), key=key(), author_key=author_key()
-    )
+    """EVENT rows in the order of the log with `received_at`."""
+    events = decoded.events
+    if not events["record"].is_sorted():
+        events = events.sort("record", maintain_order=True)
+    return events.with_columns(records["received_at"][events["record"]])
 
 
-def deaths(events: pl.DataFrame, state: State) -> pl.DataFrame:
-    """`key` of each deleted post and author, `dead`: the first record that says so, or ALWAYS."""
-    before = state.posts.filter("tombstone").select(key=key(), dead=pl.lit(ALWAYS, pl.Int64))
-    record = pl.col("record").cast(pl.Int64)
-    posts = events.filter(pl.col("kind") == "delete").select("key", dead=record)
-    authors = events.filter(pl.col("kind") == "author_delete").select("author_key", dead=record)
-    every = pl.concat([before, posts, authors.rename({"author_key": "key"})])
-    return every.drop_nulls("key").unique("key", keep="first", maintain_order=True)
+def deaths(events: pl.DataFrame, keys: Numbers, state: State) -> I64:
+    """By number of posts and authors: the first record that deletes it, ALWAYS, or NEVER."""
+    dead = np.full(keys.names.height, NEVER)
+    for kind, whom in (("delete", keys.events), ("author_delete", keys.event_authors)):
+        said = equal(events["kind"], kind) & (whom != NO_KEY)
+        np.minimum.at(dead, whom[said], events["record"].to_numpy()[said])
+    dead[keys.known[state.posts["tombstone"].to_numpy()]] = ALWAYS
+    return dead
 
 
-def dying(state: State, dead: pl.DataFrame) -> pl.DataFrame:
-    """STATE rows of living posts that this batch deletes, with `key`."""
-    if state.posts.is_empty() or dead.is_empty():
-        return empty(STATE, ("key", pl.String()))
-    living = state.posts.filter(~pl.col("tombstone"))
-    if living.is_empty():
-        return empty(STATE, ("key", pl.String()))
-    living = living.with_columns(key=key(), author_key=author_key())
-    by_key = living.join(dead, on="key", how="semi")
-    by_author = living.join(dead, left_on="author_key", right_on="key", how="semi")
-    return pl.concat([by_key, by_author]).unique("key", maintain_order=True).drop("author_key")
+def dying(before: Known, dead: I64) -> I64:
+    """Rows of `Known.posts` that this batch deletes."""
+    return np.flatnonzero(death_of(dead, before.key, before.author) != NEVER)
 
 
 def tombstones(
-    events: pl.DataFrame, rows: pl.DataFrame, dying_posts: pl.DataFrame, state: State
+    events: pl.DataFrame, refused: pl.DataFrame, gone: pl.DataFrame, state: State
 ) -> pl.DataFrame:
     """TOMBSTONE rows to write: of what dies here, and of what turned up after its author died.
 
     The version of a tombstone is the greatest that was seen of the key, so that it does not
     depend on the order of arrival.
+
+    Args:
+        events: What `placed` gave.
+        refused: TOMBSTONE, of sights of posts that are dead when the batch ends.
+        gone: STATE rows that die here.
+        state: What was known before.
     """
-    if events.is_empty() and rows["dead"].null_count() == rows.height:
+    told = events["kind"].is_in(["delete", "author_delete", "geo_scrub"]).any()
+    if not told and refused.is_empty() and gone.is_empty():
         return empty(TOMBSTONE)
-    said = events.filter(pl.col("kind") == "delete").select(TOMBSTONE.names())
-    of_authors = events.filter(pl.col("kind") == "author_delete").select(
-        "source", "version", "received_at", id=AUTHOR + pl.col("author_id")
+    kind, no_id = pl.col("kind"), pl.col("id").is_null()
+    said = events.filter(
+        kind.is_in(["delete", "author_delete"]) | ((kind == "geo_scrub") & no_id)
+    ).with_columns(
+        id=pl.when(kind == "delete")
+        .then("id")
+        .otherwise(
+            pl.when(kind == "geo_scrub").then(pl.lit(SCRUB)).otherwise(pl.lit(AUTHOR))
+            + pl.col("author_id")
+        )
     )
-    scrubs = events.filter((pl.col("kind") == "geo_scrub") & pl.col("id").is_null()).select(
-        "source", "version", "received_at", id=SCRUB + pl.col("author_id")
-    )
-    seen = rows.filter(pl.col("dead").is_not_null())
-    parts = [said, of_authors, scrubs, seen, dying_posts]
-    every = pl.concat([p.select(TOMBSTONE.names()) for p in parts]).drop_nulls("id")
-    newest = (
-        every.with_columns(pl.col("version").fill_null(0))
-        .sort("version", "received_at", descending=[True, False], maintain_order=True)
-        .unique(KEY.names(), keep="first", maintain_order=True)
-    )
-    had = state.posts.filter("tombstone").select("source", "id", had=pl.col("version").fill_null(0))
-    return (
-        newest.join(had, on=KEY.names(), how="left", maintain_order="left")
-        .filter(pl.col("had").is_null() | (pl.col("version") > pl.col("had")))
-        .select(TOMBSTONE.names())
-    )
+    parts = [said, refused, gone]
+    every = pl.concat([p[TOMBSTONE.names()] for p in parts]).drop_nulls("id")
+    had = state.posts[TOMBSTONE.names()][np.flatnonzero(state.posts["tombstone"].to_numpy())]
+    every = pl.concat([had, every])
+    key, _ = numbered(every["source"], every["id"])
+    version = every["version"].fill_null(0).to_numpy()
+    order = np.lexsort((every["received_at"].to_physical().to_numpy(), -version, key))
+    greatest = np.full(len(key), _UNKNOWN)
+    greatest[key[: had.height]] = version[: had.height]
+    first = order[begins(key[order])]
+    news = np.sort(first[version[first] > greatest[key[first]]])
+    return every[news].with_columns(version=version[news])
 
 
 _UPTO: Final = pl.Schema({"scrub_key": pl.String, "upto": pl.Int64})
@@ -96,25 +113,22 @@ class Scrubs:
 
 def scrubs(events: pl.DataFrame, state: State) -> Scrubs:
     """Find the scrubs of this batch and those known from before."""
-    if events.is_empty() and state.posts.is_empty():
+    told = state.posts["id"].str.starts_with(SCRUB)
+    if not (told.any() or events["kind"].eq("geo_scrub").any()):
         return Scrubs(empty(_UPTO), empty(_KEYS))
     said = events.filter(pl.col("kind") == "geo_scrub")
     wide = said.filter(pl.col("id").is_null()).select(scrub_key=scrub_key(), upto="version")
-    before = state.posts.filter(pl.col("tombstone") & pl.col("id").str.starts_with(SCRUB)).select(
-        scrub_key=key(), upto="version"
-    )
-    if said.is_empty() and before.is_empty():
-        return Scrubs(empty(_UPTO), empty(_KEYS))
+    before = state.posts.filter(pl.col("tombstone") & told)
+    before = before.select(scrub_key=key(), upto="version")
     upto = pl.concat([wide, before]).group_by("scrub_key").agg(pl.col("upto").max())
-    return Scrubs(upto, said.select("key").drop_nulls())
+    return Scrubs(upto, said.select(key=key()).drop_nulls())
 
 
 def is_scrubbed(posts: pl.DataFrame, found: Scrubs) -> pl.Series:
-    """Which posts (`source`, `id`, `author_id`, `key`) must have no place."""
+    """Which posts (`source`, `id`, `author_id`) must have no place."""
     number = pl.col("id").cast(pl.Int64, strict=False)
     return (
-        posts.select(*KEY.names(), "author_id", "key")
-        .with_columns(scrub_key=scrub_key())
+        posts.select("id", key=key(), scrub_key=scrub_key())
         .join(found.upto, on="scrub_key", how="left", maintain_order="left")
         .select(
             (number <= pl.col("upto")).fill_null(value=False)
@@ -122,6 +136,14 @@ def is_scrubbed(posts: pl.DataFrame, found: Scrubs) -> pl.Series:
         )
         .to_series()
     )
+
+
+def losing_place(events: pl.DataFrame, before: Known, found: Scrubs, gone: Flags) -> I64:
+    """Rows of `Known.posts`: those stored that lose their place in this batch."""
+    if not events["kind"].eq("geo_scrub").any():
+        return np.zeros(0, np.int64)
+    scrubbed = is_scrubbed(before.posts, found).to_numpy()
+    return np.flatnonzero(before.stored & scrubbed & ~gone[before.key])
 
 
 def without_place(posts: pl.DataFrame, found: Scrubs) -> pl.DataFrame:
@@ -134,16 +156,16 @@ def without_place(posts: pl.DataFrame, found: Scrubs) -> pl.DataFrame:
     return posts.with_columns(*without, altered=pl.col("altered") | gone)
 
 
-def authors(events: pl.DataFrame, dead: pl.DataFrame) -> pl.DataFrame:
+def authors(events: pl.DataFrame, keys: Numbers, dead: I64) -> pl.DataFrame:
     """AUTHOR: what was said of each living author; of each field the newest that was said."""
-    if events.is_empty():
+    lives = (keys.event_authors != NO_KEY) & (dead[keys.event_authors] == NEVER)
+    told = equal(events["kind"], "author_update") & lives
+    if not told.any():
         return empty(AUTHOR_SCHEMA)
-    said = events.filter(
-        (pl.col("kind") == "author_update") & pl.col("author_id").is_not_null()
-    ).join(dead, left_on="author_key", right_on="key", how="anti", maintain_order="left")
     fields = [c for c in AUTHOR_SCHEMA if c not in ("source", "id", "seen_at")]
     return (
-        said.select("source", "profile", id="author_id", seen_at="received_at")
+        events.filter(told)
+        .select("source", "profile", id="author_id", seen_at="received_at")
         .unnest("profile")
         .sort("seen_at", maintain_order=True)
         .group_by("source", "id", maintain_order=True)
@@ -152,100 +174,102 @@ def authors(events: pl.DataFrame, dead: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def hiding(events: pl.DataFrame, rows: pl.DataFrame, state: State) -> pl.DataFrame:
-    """`key`, `hidden`: how each post that something was said about ends up.
+def hiding(events: pl.DataFrame, keys: Numbers, seen: Sights, before: Known) -> I64:
+    """By number of a post: whether it ends up hidden (1) or not (0), or UNSAID.
 
     A post is hidden or shown by what was said last after it became known: of itself, of its author
     (hide, show), of its author's repository (sync: what has a smaller version goes), or by a
     create of a greater version than all before, which shows it again.
     """
-    had = state.posts.filter(~pl.col("tombstone"))
-    said = events.filter(pl.col("kind").is_in(HIDING))
-    if said.is_empty() and not had["hidden"].any():
-        return empty(pl.Schema({"key": pl.String, "hidden": pl.Boolean}))
-    told = pl.concat([said["key"], said["author_key"]]).drop_nulls().implode()
-    concerned = key().is_in(told) | author_key().is_in(told)
-    had = had.filter(concerned | pl.col("hidden"))
-    hid = had.filter("hidden").select(key()).to_series().implode()
-    seen = _history(rows.filter(concerned | pl.col("key").is_in(hid)), had)
-    before = had.select(key=key(), record=pl.lit(ALWAYS, pl.Int64), hidden="hidden")
-    entries = [before, _of_posts(said, seen), _of_authors(said, seen), _of_creates(seen)]
-    return (
-        pl.concat(entries)
-        .sort("record", maintain_order=True)
-        .unique("key", keep="last", maintain_order=True)
-        .select("key", "hidden")
+    hidden = np.full(len(before.row), UNSAID)
+    hidden[before.key] = before.hidden
+    said = np.any([equal(events["kind"], kind) for kind in HIDING], axis=0)
+    if not (said.any() or (hidden == 1).any()):
+        return hidden
+    alive, told = seen.alive, events.filter(said)
+    of_author = (told["id"].is_null() | (told["kind"] == "sync")).to_numpy()
+    _hide(
+        before.key,
+        before.author,
+        before.posts["version"].fill_null(0).to_numpy(),
+        seen.record[alive],
+        seen.key[alive],
+        seen.author[alive],
+        seen.version[alive],
+        seen.create[alive],
+        told["record"].to_numpy(),
+        np.where(of_author, NO_KEY, keys.events[said]),
+        np.where(of_author, keys.event_authors[said], NO_KEY),
+        (told["kind"] != "show").to_numpy(),
+        pl.select(pl.when(told["kind"] == "sync").then(told["version"]).fill_null(NEVER))
+        .to_series()
+        .to_numpy(),
+        hidden,
     )
+    return hidden
 
 
-_ENTRY: Final = ("key", "record", "hidden")
+@njit(cache=True, nogil=True)
+def _hide(  # noqa: PLR0913, PLR0917 - three tables in columns
+    had_key: Array, had_author: Array, had_version: Array,
+    record: Array, key: Array, author: Array, version: Array, create: Array,
+    at: Array, post: Array, person: Array, hides: Array, upto: Array,
+    hidden: Array,
+) -> None:  # fmt: skip
+    """Work off sights and events in the order of the log.
 
-
-def _history(rows: pl.DataFrame, had: pl.DataFrame) -> pl.DataFrame:
-    """All sights in the order of the log, those before the batch first.
-
-    `most` is the greatest version of the post up to and with each.
+    Args:
+        had_key: What was known: the post …
+        had_author: … its author …
+        had_version: … and version.
+        record: Living sights: the record …
+        key: … the post …
+        author: … its author …
+        version: … its version …
+        create: … and whether it was created.
+        at: Events: the record …
+        post: … the post that is meant (or NO_KEY) …
+        person: … or the author …
+        hides: … whether it hides …
+        upto: … and only posts of a smaller version.
+        hidden: By number of a post; changed.
     """
-    before = had.select(
-        pl.lit(ALWAYS, pl.Int64).alias("record"),
-        pl.col("version").fill_null(0),
-        key=key(),
-        author_key=author_key(),
-        role=pl.lit("known"),
-    )
-    now = rows.filter("alive").select(pl.col("record").cast(pl.Int64), *before.columns[1:])
-    return pl.concat([before, now]).with_columns(most=pl.col("version").cum_max().over("key"))
+    most = np.full(len(hidden), _UNKNOWN, np.int64)  # the greatest version so far
+    latest = np.full(len(hidden), -1, np.int64)  # by author: a post of theirs …
+    other = np.full(len(hidden), -1, np.int64)  # … and by post: the next one
+    owned = np.zeros(len(hidden), np.bool_)
+    seen, events, had = len(key), len(at), len(had_key)
+    i = -had  # what was known comes first
+    for e in range(events + 1):
+        while i < seen and (i < 0 or e == events or record[i] <= at[e]):
+            k = had_key[i + had] if i < 0 else key[i]
+            a = had_author[i + had] if i < 0 else author[i]
+            v = had_version[i + had] if i < 0 else version[i]
+            if i >= 0 and create[i] and _UNKNOWN < most[k] < v:
+                hidden[k] = 0
+            most[k] = max(most[k], v)
+            if a >= 0 and not owned[k]:
+                owned[k], other[k], latest[a] = True, latest[a], k
+            i += 1
+        if e == events:
+            break
+        k = post[e]
+        if k >= 0 and most[k] != _UNKNOWN:
+            hidden[k] = hides[e]
+        k = latest[person[e]] if person[e] >= 0 else -1
+        while k >= 0:
+            if most[k] < upto[e]:
+                hidden[k] = hides[e]
+            k = other[k]
 
 
-def _of_posts(said: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
-    start = seen.unique("key", keep="first").select("key", since="record")
-    return (
-        said.filter(pl.col("id").is_not_null() & (pl.col("kind") != "sync"))
-        .select(pl.col("record").cast(pl.Int64), "key", hidden=pl.col("kind") == "hide")
-        .join(start, on="key", maintain_order="left")
-        .filter(pl.col("since") <= pl.col("record"))
-        .select(_ENTRY)
-    )
-
-
-def _of_authors(said: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
-    """What was said of an author is said of each post known by then."""
-    wide = said.filter(pl.col("id").is_null() | (pl.col("kind") == "sync")).select(
-        "author_key", "kind", at=pl.col("record").cast(pl.Int64), upto="version"
-    )
-    latest = (
-        seen.join(wide, on="author_key", maintain_order="left")
-        .filter(pl.col("record") <= pl.col("at"))
-        .unique(["key", "at"], keep="last", maintain_order=True)
-    )
-    earlier = (pl.col("most") < pl.col("upto")).fill_null(value=True)
-    return latest.filter((pl.col("kind") != "sync") | earlier).select(
-        "key", record="at", hidden=pl.col("kind") != "show"
-    )
-
-
-def _of_creates(seen: pl.DataFrame) -> pl.DataFrame:
-    before = pl.col("most").shift().over("key")
-    return seen.filter((pl.col("role") == "create") & (pl.col("version") > before)).select(
-        "key", "record", hidden=pl.lit(value=False)
-    )
-
-
-def flags(hidden: pl.DataFrame, state: State, rewritten: pl.DataFrame) -> pl.DataFrame:
-    """FLAG with `key`: stored posts that are hidden or shown now, but for rows that are rewritten.
+def flags(hidden: I64, before: Known, rewritten: Flags) -> I64:
+    """Rows of `Known.posts`: those stored that are hidden or shown now.
 
     Args:
         hidden: What `hiding` gave.
-        state: What was known before.
-        rewritten: `key` of posts whose rows are written again, or deleted.
+        before: What was known.
+        rewritten: By number: the rows that are written again, or deleted, which are left out.
     """
-    if hidden.is_empty():
-        return empty(FLAG, ("key", pl.String()))
-    had = state.posts.filter(~pl.col("tombstone") & pl.col("event_time").is_not_null())
-    return (
-        had.select(*KEY.names(), key=key(), had=pl.col("hidden"))
-        .join(hidden, on="key", maintain_order="left")
-        .filter(pl.col("hidden") != pl.col("had"))
-        .join(rewritten, on="key", how="anti", maintain_order="left")
-        .select(*FLAG.names(), "key")
-    )
+    changed = before.stored & (hidden[before.key] != before.hidden)
+    return np.flatnonzero(changed & ~rewritten[before.key])

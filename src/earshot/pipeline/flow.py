@@ -98,6 +98,8 @@ class Flowed:
     because they were deleted or edited in the same batch, or hit no rule."""
     tokens: Tokens
     """Of `posts`."""
+    written: pl.Series
+    """Which of `posts` those of `changes` are; in the same order."""
     hits: pl.DataFrame
     """`post` (row of `posts`), `rule`, `rule_version`."""
     classes: pl.Series
@@ -164,6 +166,7 @@ def run(matched: Matched, state: State, options: FlowOptions) -> Flowed:
         changes=_changes(prepared, deduped, posts, hits),
         posts=posts[STORED.names()],
         tokens=tokens,
+        written=posts["kept"] & posts["stays"],
         hits=hits,
         classes=deduped.classes,
         embedded=dict(deduped.embedded["name"].value_counts().iter_rows()),
@@ -236,6 +239,7 @@ def _changes(
         quarantine=_quarantine(prepared),
         dirty=_dirty(deduped, stored, seen),
         promoted=deduped.promoted,
+        replaced=posts[KEY.names()].filter(written & posts["stored"]),
         remembered=pl.concat([left[REMEMBERED.names()], deduped.remembered]),
         texts=deduped.texts,
     )

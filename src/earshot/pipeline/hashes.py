@@ -15,6 +15,7 @@ U64 = NDArray[np.uint64]
 U32 = NDArray[np.uint32]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
+BOOL = NDArray[np.bool_]
 
 FACET_CODES: Final = {facet: code for code, facet in enumerate(FACETS)}
 """Facet → its number in blocks: the place in `FACETS`, which only ever grows at the end."""
@@ -67,15 +68,25 @@ def number(keys: U64) -> tuple[U32, I64]:
     return out, first[:used].copy()
 
 
+def ranked(keys: U64) -> tuple[U64, U32]:
+    """The different keys, ascending, and the place among them of each: sorts only those."""
+    numbers, first = number(keys)
+    different = keys[first]
+    order = np.argsort(different)
+    rank = np.empty(len(order), np.uint32)
+    rank[order] = np.arange(len(order), dtype=np.uint32)
+    return different[order], rank[numbers]
+
+
 MINUTE_US: Final = 60_000_000
 
 
 def minutes(source: pl.Series, at: pl.Series) -> tuple[U32, pl.DataFrame]:
     """Number the (minute, source) of rows: the number of each row, and DIRTY by number."""
-    minute = at.dt.truncate("1m")
-    stamps = minute.to_physical().to_numpy() // MINUTE_US
+    stamps = at.to_physical().to_numpy() // MINUTE_US
     numbers, first = number(_mixed(hash_strings(source), stamps))
-    return numbers, pl.DataFrame({"minute": minute.gather(first), "source": source.gather(first)})
+    minute = pl.Series(stamps[first] * MINUTE_US).cast(at.dtype)
+    return numbers, pl.DataFrame({"minute": minute, "source": source[first]})
 
 
 @njit(cache=True, nogil=True)
@@ -84,6 +95,20 @@ def _mixed(hashes: U64, numbers: I64) -> U64:
     for i in range(len(hashes)):
         out[i] = finish(hashes[i] ^ (np.uint64(numbers[i]) * np.uint64(0xD6E8FEB86659FD93)))
     return out
+
+
+def begins(*values: I64) -> BOOL:
+    """Where other values begin than those before."""
+    out = np.ones(len(values[0]), np.bool_)
+    out[1:] = False
+    for part in values:
+        out[1:] |= part[1:] != part[:-1]
+    return out
+
+
+def ends(*values: I64) -> BOOL:
+    """Where other values follow."""
+    return begins(*(part[::-1] for part in values))[::-1]
 
 
 def fold(values: pl.Series) -> pl.Series:
@@ -102,5 +127,5 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", wide))
 
 
-__all__ = ["FACET_CODES", "I64", "U8", "U32", "U64", "author_keys", "fold", "hash_strings"]
-__all__ += ["minutes", "number", "value_keys"]
+__all__ = ["BOOL", "FACET_CODES", "I64", "U8", "U32", "U64", "author_keys", "begins", "ends"]
+__all__ += ["fold", "hash_strings", "minutes", "number", "ranked", "value_keys"]

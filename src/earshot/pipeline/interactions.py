@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from earshot.formats import Decoded
 from earshot.model.changes import State
-from earshot.model.schema import INTERACTION
-from earshot.pipeline.keys import COUNTED, author_key, key
-from earshot.pipeline.sights import ALWAYS, with_deaths
+from earshot.model.schema import INTERACTION, empty
+from earshot.pipeline.hashes import I64
+from earshot.pipeline.keys import COUNTED, NO_KEY, numbered
+from earshot.pipeline.sights import ALWAYS, NEVER, Flags, Known, Sights, death_of, equal
 
 RAISED: Final = tuple(COUNTED.values())
-DELTA: Final = pl.Schema({"key": pl.String, "record": pl.UInt32, **dict.fromkeys(RAISED, pl.Int64)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,111 +20,115 @@ class Acts:
     """What the interactions of a batch come to."""
 
     kept: pl.DataFrame
-    """INTERACTION with `object_key`: rows to keep, or with `removed` to forget."""
-    deltas: pl.DataFrame
-    """DELTA: by how much a record raised (or lowered) the counters of the post `key`."""
+    """INTERACTION with `object_key` (Int64): rows to keep, or with `removed` to forget."""
+    key: I64
+    """Number of each post whose counters change …"""
+    record: I64
+    """… the record that changes them …"""
+    steps: I64
+    """… and by how much: (RAISED, changes)."""
 
 
-def acts(decoded: Decoded, rows: pl.DataFrame, state: State, deaths: pl.DataFrame) -> Acts:
+def acts(  # noqa: PLR0913, PLR0917 - a batch, and what was known
+    interactions: pl.DataFrame, objects: I64, seen: Sights, before: Known, dead: I64, state: State
+) -> Acts:
     """Find the interactions that are new, and the removals of known ones.
 
     An interaction counts where its object is known by then; twice the same counts once.
 
     Args:
-        decoded: The batch.
-        rows: Sights.
-        state: What was known before.
-        deaths: `key`, `dead`, see `events.deaths`.
+        interactions: `Decoded.interactions`.
+        objects: The number of the object of each, then of those in the state.
+        seen: Sights.
+        before: What was known of posts.
+        dead: By number, see `events.deaths`.
+        state: What was known of interactions.
     """
-    found = decoded.interactions.filter(pl.col("kind").is_in(list(COUNTED)) | pl.col("removed"))
-    if found.is_empty():
-        return Acts(pl.DataFrame(schema={**INTERACTION, "object_key": pl.String}), empty_deltas())
-    lives = _lives(rows, state, deaths)
-    tried = (
-        found.with_columns(act=key("key"), object_key=key("object"))
-        .join(lives, left_on="object_key", right_on="key", how="left", maintain_order="left")
-        .filter(pl.col("removed") | _lives_at("record"))
-        .sort("record", maintain_order=True)
-    )
-    if tried.is_empty():
-        return Acts(tried.select(*INTERACTION, "object_key"), empty_deltas())
-    before = state.interactions.with_columns(
-        act=key("key"),
-        object_key=key("object"),
-        removed=pl.lit(value=False),
-        record=pl.lit(None, pl.UInt32),
-    ).filter(pl.col("act").is_in(tried["act"].implode()))
-    columns = ("record", "act", "object_key", *INTERACTION)
-    done = _effective(pl.concat([before.select(columns), tried.select(columns)]))
-    return Acts(_kept(done), _deltas(done, lives))
+    if interactions.is_empty():
+        return Acts(empty(INTERACTION, ("object_key", pl.Int64())), *_no_steps())
+    had, own = state.interactions, objects[: interactions.height]
+    removed = interactions["removed"].to_numpy()
+    record = interactions["record"].to_numpy().astype(np.int64)
+    since, until = _lives(seen, before, dead)
+    counted = np.any([equal(interactions["kind"], kind) for kind in COUNTED], axis=0)
+    lives = (own != NO_KEY) & (since[own] <= record) & (until[own] > record)
+    tried = np.flatnonzero(removed | (counted & lives))
+    tried = tried[np.argsort(record[tried], kind="stable")]
+    columns = INTERACTION.names()
+    timeline = pl.concat([had[columns], interactions[tried][columns]])
+    act, _ = numbered(timeline["source"], timeline["key"])
+    removed = np.concatenate([np.zeros(had.height, np.bool_), removed[tried]])
+    record = np.concatenate([np.full(had.height, ALWAYS), record[tried]])
+    target = np.concatenate([objects[interactions.height :], own[tried]])
 
-
-def empty_deltas() -> pl.DataFrame:
-    """DELTA without rows."""
-    return pl.DataFrame(schema=DELTA)
-
-
-def _lives(rows: pl.DataFrame, state: State, deaths: pl.DataFrame) -> pl.DataFrame:
-    """`key`, `since`, `dead`: from which record to which a stored post can be an object."""
-    had = state.posts.filter(~pl.col("tombstone") & pl.col("event_time").is_not_null())
-    before = with_deaths(had.select(key=key(), author_key=author_key()), deaths)
-    now = rows.filter("first").select("key", "dead", since=pl.col("record").cast(pl.Int64))
-    return pl.concat([before.select("key", "dead", since=pl.lit(ALWAYS, pl.Int64)), now])
-
-
-def _lives_at(record: str) -> pl.Expr:
-    ended = pl.col("dead") <= pl.col(record)
-    return (pl.col("since") <= pl.col(record)) & ~ended.fill_null(value=False)
-
-
-def _effective(timeline: pl.DataFrame) -> pl.DataFrame:
-    """Keep what changes the set; a removal gets the kind and object of what it removes.
-
-    A creation of what is there, and a removal of what is not there, change nothing.
-
-    Args:
-        timeline: What was kept before (without `record`), then the batch in the order of the log.
-    """
-    earlier = pl.col("removed").shift().over("act")
-    changes = (pl.col("removed") != earlier).fill_null(~pl.col("removed"))
-    taken = ("kind", "object", "object_key")
-    return (
-        timeline.filter(changes)
-        .with_columns(pl.when(~pl.col("removed")).then(c).alias(c) for c in taken)
-        .with_columns(pl.col(taken).forward_fill().over("act"))
+    done = _effective(act, removed)
+    made = done.copy()  # the creation that each is, or takes back
+    made[1:] = np.where(removed[done[1:]], done[:-1], done[1:])
+    at, key = record[done], target[made]
+    steps = (at != ALWAYS) & (key != NO_KEY) & (since[key] <= at) & (until[key] > at)
+    return Acts(
+        kept=_kept(timeline, act, removed, done, made, record, target),
+        key=key[steps],
+        record=at[steps],
+        steps=_steps(timeline["kind"][made[steps]], removed[done[steps]]),
     )
 
 
-def _kept(done: pl.DataFrame) -> pl.DataFrame:
+def _no_steps() -> tuple[I64, I64, I64]:
+    nothing = np.zeros(0, np.int64)
+    return nothing, nothing, np.zeros((len(RAISED), 0), np.int64)
+
+
+def _lives(seen: Sights, before: Known, dead: I64) -> tuple[I64, I64]:
+    """By number of a post: from which record to which a stored post can be an object."""
+    since, until = np.full(len(dead), NEVER), np.full(len(dead), NEVER)
+    key, author = before.key[before.stored], before.author[before.stored]
+    since[key] = ALWAYS
+    until[key] = death_of(dead, key, author)
+    since[seen.key[seen.first]] = seen.record[seen.first]
+    until[seen.key[seen.first]] = seen.dead[seen.first]
+    return since, until
+
+
+def _effective(act: I64, removed: Flags) -> I64:
+    """The places of what changes the set, by act, then in order.
+
+    A creation of what is there, and a removal of what is not there, change nothing; so creations
+    and removals of an act take turns.
+    """
+    order = np.argsort(act, kind="stable")
+    gone = removed[order]
+    earlier = np.ones(len(order), np.bool_)
+    earlier[1:] = gone[:-1] | (np.diff(act[order]) != 0)
+    done: I64 = order[gone != earlier]
+    return done
+
+
+def _kept(  # noqa: PLR0913, PLR0917 - a timeline, its columns
+    timeline: pl.DataFrame,
+    act: I64,
+    removed: Flags,
+    done: I64,
+    made: I64,
+    record: I64,
+    target: I64,
+) -> pl.DataFrame:
     """The rows of those interactions that end otherwise than they began."""
-    known = done.filter(pl.col("record").is_null()).select("act")
-    last = done.unique("act", keep="last", maintain_order=True).filter(
-        pl.col("record").is_not_null()
+    known = np.zeros(len(act), np.bool_)
+    known[act[done[record[done] == ALWAYS]]] = True
+    last = np.ones(len(done), np.bool_)
+    last[:-1] = np.diff(act[done]) != 0
+    last &= (record[done] != ALWAYS) & (removed[done] == known[act[done]])
+    rows = timeline[done[last]]
+    return rows.with_columns(
+        timeline["kind"][made[last]],
+        timeline["object"][made[last]],
+        object_key=target[made[last]],
     )
-    return pl.concat(
-        [
-            last.filter(pl.col("removed")).join(known, on="act", how="semi", maintain_order="left"),
-            last.filter(~pl.col("removed")).join(
-                known, on="act", how="anti", maintain_order="left"
-            ),
-        ]
-    ).select(*INTERACTION, "object_key")
 
 
-def _deltas(done: pl.DataFrame, lives: pl.DataFrame) -> pl.DataFrame:
-    """By how much each record changed the counters of a post that lives."""
-    step = pl.when("removed").then(-1).otherwise(1).cast(pl.Int64)
-    return (
-        done.filter(pl.col("record").is_not_null())
-        .join(lives, left_on="object_key", right_on="key", maintain_order="left")
-        .filter(_lives_at("record"))
-        .select(
-            "record",
-            *(
-                pl.when(pl.col("kind") == kind).then(step).otherwise(0).alias(counter)
-                for kind, counter in COUNTED.items()
-            ),
-            key="object_key",
-        )
-        .select(DELTA.names())
-    )
+def _steps(kind: pl.Series, removed: Flags) -> I64:
+    """By how much each counter changes."""
+    step = np.where(removed, -1, 1)
+    steps: I64 = np.stack([np.where(equal(kind, k), step, 0) for k in COUNTED])
+    return steps

@@ -1,132 +1,219 @@
-"""Sights: one row for each time that a batch shows a post, with what was known of the post before.
+"""Sights: each time that a batch shows a post, with what was known of the post before.
 
 A sight is a row of `Decoded.posts`: a post that is created, edited, or embedded in another one.
 Who is alive at the time, and who was first, is decided here; everything behind only asks.
 """
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
+import numpy as np
 import polars as pl
+from numba import njit
+from numpy.typing import NDArray
 
 from earshot.formats import Decoded
 from earshot.model.changes import State
-from earshot.model.schema import COUNTERS
-from earshot.pipeline.keys import author_key, key
+from earshot.model.hashing import Array
+from earshot.pipeline.hashes import I64, U64, number
+from earshot.pipeline.keys import NO_KEY, Numbers
 
-CARRIED: Final = ("record", "role", "source", "id", "author_id", "kind", "text_hash", *COUNTERS)
+Flags = NDArray[np.bool_]
+
 ALWAYS: Final = -1
 """The record of what was so before the batch began."""
-LATE: Final = pl.duration(minutes=10)
+NEVER: Final = 1 << 62
+"""The record of what does not happen in the batch."""
+UNKNOWN: Final = -1
+"""The row of what the state does not know."""
+LATE_US: Final = 600_000_000
+"""A post that comes in so long after it was written is late."""
 
 
-def sights(decoded: Decoded, state: State, deaths: pl.DataFrame) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The living posts of the state; tombstones are no knowledge."""
+
+    posts: pl.DataFrame
+    """STATE rows."""
+    key: I64
+    """The number of each …"""
+    author: I64
+    """… and of its author."""
+    row: I64
+    """By number: the row of a post in `posts`, or UNKNOWN."""
+    stored: Flags
+    """Of each: its content is there; else it is only remembered."""
+    consumed: Flags
+    hidden: Flags
+
+
+def known(state: State, keys: Numbers) -> Known:
+    """Look up what is known by the numbers of keys."""
+    living = ~state.posts["tombstone"].to_numpy()
+    posts = state.posts if living.all() else state.posts.filter(living)
+    key = keys.known[living]
+    row = np.full(keys.names.height, UNKNOWN, np.int64)
+    row[key] = np.arange(len(key))
+    return Known(
+        posts=posts,
+        key=key,
+        author=keys.known_authors[living],
+        row=row,
+        stored=posts["event_time"].is_not_null().to_numpy(),
+        consumed=posts["consumed"].to_numpy(),
+        hidden=posts["hidden"].to_numpy(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sights:
+    """All sights of a batch in the order of the log, in arrays."""
+
+    row: I64
+    """Within `Decoded.posts`."""
+    record: I64
+    create: Flags
+    embedded: Flags
+    """The role; what is neither is an update."""
+    key: I64
+    """Number of the post, see `Numbers` …"""
+    author: I64
+    """… and of its author."""
+    version: I64
+    received_at: I64
+    """In microseconds."""
+    offset: I64
+    text_hash: U64
+    dead: I64
+    """The record that deletes the post, ALWAYS (it was deleted before), or NEVER."""
+    had: I64
+    """The row in `Known.posts`, or UNKNOWN."""
+    alive: Flags
+    """Neither the post nor its author was deleted before this sight."""
+    first: Flags
+    """The first sight of a post that was not known before."""
+    unique: Flags
+    """The create that consumes the post for the first time."""
+    often: Flags
+    """The post was known, or is seen alive several times."""
+
+    @property
+    def stays(self) -> Flags:
+        """The post lives, also when the batch ends."""
+        lives: Flags = self.dead == NEVER
+        return lives
+
+
+def sights(decoded: Decoded, keys: Numbers, before: Known, dead: I64) -> Sights:
     """Look at every post of the batch in the order of the log.
 
     Args:
         decoded: As for `dedupe`.
-        state: What was known before.
-        deaths: `key`, `dead` of posts and authors, see `events.deaths`.
-
-    Returns:
-        CARRIED, `key`, `author_key`, `version`, `received_at`, `offset`, `event_time`; `row` within
-        `decoded.posts`; `dead` (the record that deletes the post, ALWAYS: deleted before, or
-        null); `known`, `stored`, `had_consumed`: before the batch; and
-
-        * `alive`: neither the post nor its author was deleted before this sight;
-        * `first`: the first sight of a post that was not known before;
-        * `unique`: the create that consumes the post for the first time;
-        * `often`: the post was known, or is seen alive several times.
+        keys: The numbers of its keys.
+        before: What was known.
+        dead: By number, see `events.deaths`.
     """
-    taken = decoded.posts["record"]
-    rows = decoded.posts.select(
-        *CARRIED,
-        "event_time",
-        "version",
-        "received_at",
-        "offset",
-        key=key(),
-        author_key=author_key(),
-        row=pl.int_range(pl.len(), dtype=pl.UInt32),
-    )
-    if not taken.is_sorted():
-        rows = rows.sort("record", maintain_order=True)
-    return _judged(with_deaths(_with_state(rows, state), deaths))
-
-
-def _with_state(rows: pl.DataFrame, state: State) -> pl.DataFrame:
-    """Add `known`, `stored`, `had_consumed`; tombstones are no knowledge."""
-    had = state.posts.filter(~pl.col("tombstone")).select(
-        key=key(),
-        known=pl.lit(value=True),
-        stored=pl.col("event_time").is_not_null(),
-        had_consumed="consumed",
-    )
-    names = had.columns[1:]
-    if had.is_empty():
-        return rows.with_columns(pl.lit(value=False).alias(c) for c in names)
-    found = rows.join(had, on="key", how="left", maintain_order="left")
-    return found.with_columns(pl.col(names).fill_null(value=False))
-
-
-def with_deaths(rows: pl.DataFrame, deaths: pl.DataFrame) -> pl.DataFrame:
-    """Add `dead`: the first record that deletes the post or its author, to `key`, `author_key`."""
-    if deaths.is_empty():
-        return rows.with_columns(dead=pl.lit(None, pl.Int64))
-    of_author = deaths.rename({"key": "author_key", "dead": "author_dead"})
-    return (
-        rows.join(deaths, on="key", how="left", maintain_order="left")
-        .join(of_author, on="author_key", how="left", maintain_order="left")
-        .with_columns(dead=pl.min_horizontal("dead", "author_dead"))
-        .drop("author_dead")
+    posts = decoded.posts
+    record = posts["record"].to_numpy().astype(np.int64)
+    row = np.argsort(record, kind="stable")
+    record, key, author = record[row], keys.posts[row], keys.authors[row]
+    died = death_of(dead, key, author)
+    alive, had = record <= died, before.row[key]
+    create = equal(posts["role"], "create")[row]
+    consumed = np.zeros(len(row), np.bool_)
+    again = np.flatnonzero(had != UNKNOWN)
+    consumed[again] = before.consumed[had[again]]
+    many = np.bincount(key[alive], minlength=len(dead))
+    return Sights(
+        row=row,
+        record=record,
+        create=create,
+        embedded=equal(posts["role"], "embedded")[row],
+        key=key,
+        author=author,
+        version=posts["version"].to_numpy()[row],
+        received_at=posts["received_at"].to_physical().to_numpy()[row],
+        offset=posts["offset"].to_numpy()[row],
+        text_hash=posts["text_hash"].to_numpy()[row],
+        dead=died,
+        had=had,
+        alive=alive,
+        first=_first(key, alive, len(dead)) & (had == UNKNOWN),
+        unique=_first(key, alive & create & ~consumed, len(dead)),
+        often=alive & ((had != UNKNOWN) | (many[key] > 1)),
     )
 
 
-def _judged(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add `alive`, `first`, `unique`, `often`."""
-    alive = pl.col("dead").is_null() | (pl.col("record") <= pl.col("dead"))
-    creates = pl.col("alive") & (pl.col("role") == "create") & ~pl.col("had_consumed")
-    living = pl.when("alive").then("key")
-    return rows.with_columns(alive=alive).with_columns(
-        first=pl.col("alive") & ~pl.col("known") & living.is_first_distinct(),
-        unique=creates & pl.when(creates).then("key").is_first_distinct(),
-        often=pl.col("alive") & (pl.col("known") | living.is_duplicated()),
-    )
+def equal(column: pl.Series, value: str) -> Flags:
+    """Where a column says this."""
+    found: Flags = (column == value).to_numpy()
+    return found if found.dtype == np.bool_ else found == True  # noqa: E712 - None among them
 
 
-def with_marks(rows: pl.DataFrame, records: pl.DataFrame, texts: pl.Series) -> pl.DataFrame:
-    """Add what is decided when a post is consumed for the first time: `copy` and `late`.
+def death_of(dead: I64, key: I64, author: I64) -> I64:
+    """The record that deletes each post, or its author."""
+    found: I64 = np.minimum(dead[key], np.where(author == NO_KEY, NEVER, dead[author]))
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _first(key: Array, asked: Array, many: int) -> Array:
+    """Where each key is for the first time among those asked for."""
+    out, seen = np.zeros(len(key), np.bool_), np.zeros(many, np.bool_)
+    for i in range(len(key)):
+        out[i] = asked[i] and not seen[key[i]]
+        seen[key[i]] |= asked[i]
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is decided when a post is consumed for the first time, of each sight."""
+
+    copy: Flags
+    """Its text is that of a unique post before it."""
+    late: Flags
+    new_text: Flags
+    """Its text is there for the first time."""
+
+
+def marks(seen: Sights, decoded: Decoded, records: pl.DataFrame, texts: pl.Series) -> Marks:
+    """Find copies and what is late.
 
     Args:
-        rows: Sights in the order of the log.
+        seen: Sights.
+        decoded: What they are of.
         records: RECORD rows of the batch.
         texts: Hashes of texts that unique posts had before.
     """
-    live = ~archived(records["headers"]).gather(rows["record"])
-    late = (pl.col("received_at") - pl.col("event_time") > LATE) & pl.lit(live)
-    own = pl.col("unique") & (pl.col("kind") != "repost") & (pl.col("text_hash") != 0)
-    once = pl.when(own).then("text_hash").is_first_distinct() & ~pl.col("text_hash").is_in(
-        texts.implode()
-    )
-    return rows.with_columns(
-        copy=own & ~once,
-        late=pl.col("unique") & late.fill_null(value=False),
-        new_text=own & once,
-    )
+    posts = decoded.posts
+    own = seen.unique & ~equal(posts["kind"], "repost")[seen.row] & (seen.text_hash != 0)
+    said = np.flatnonzero(own)
+    hashes = seen.text_hash[said]
+    once = np.zeros(len(own), np.bool_)
+    once[said[number(hashes)[1]]] = True
+    once[said] &= ~pl.Series(hashes).is_in(texts.implode()).to_numpy()
+    event_time = posts["event_time"].to_physical().to_numpy()[seen.row]
+    late = seen.unique & (seen.received_at - event_time > LATE_US)
+    if late.any():
+        late &= ~archived(records["headers"])[seen.record]
+    return Marks(copy=own & ~once, late=late, new_text=once)
 
 
-def archived(headers: pl.Series) -> pl.Series:
+def archived(headers: pl.Series) -> Flags:
     """Which records come from an archive, where nothing is late."""
-    said = headers.is_not_null() & (headers != "")
-    if not said.any():
-        return pl.repeat(value=False, n=len(headers), eager=True)
-    found = headers.filter(said).unique().alias("headers").to_frame()
+    if not (headers != "").any():
+        return np.zeros(len(headers), np.bool_)
+    found = headers.unique().alias("headers").to_frame()
     found = found.with_columns(
         archive=pl.col("headers").str.json_path_match("$.archive").eq_missing("true")
     )
-    return (
+    told: NDArray[Any] = (
         headers.alias("headers")
         .to_frame()
-        .join(found, on="headers", how="left", maintain_order="left")
+        .join(found, on="headers", how="left", maintain_order="left", nulls_equal=True)
         .get_column("archive")
-        .fill_null(value=False)
+        .to_numpy()
     )
+    return told

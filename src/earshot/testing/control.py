@@ -111,6 +111,34 @@ class ControlContract:
         assert [r.name for r in control.rules()] == ["a", "b"]
         assert (control.rules_stamp(), len(control.audit_lines())) == (stamp, lines)
 
+    def test_many_rules_are_made_at_once(self, control: Control) -> None:
+        """Each as if it had been added alone, in the order in which they were given."""
+        first = control.add_rule("z", "x", active_from=NOON, actor="ada")
+        stamp = control.rules_stamp()
+        texts = {f"rule {n}": f"word{n}" for n in range(1500, 0, -1)}
+        made = control.add_rules(texts, active_from=NOON, actor="ada")
+        assert [(v.rule, v.version, v.workspace) for v in made] == [
+            (first.rule + n, 1, 1) for n in range(1, 1501)
+        ]
+        assert {v.name: v.text for v in made} == texts
+        assert control.rule_versions() == [first, *made]
+        assert control.rules_stamp() > stamp
+        lines = control.audit_lines(limit=1500, action="rule.add")
+        assert [line["detail"] for line in reversed(lines)] == [
+            f"{name}: {text}" for name, text in texts.items()
+        ]
+        assert control.add_rules({}, active_from=NOON, actor="ada") == []
+
+    def test_of_many_rules_all_are_made_or_none(self, control: Control) -> None:
+        """Wherever among them the name is that is taken; other workspaces have their own names."""
+        control.add_rule("a", "x", active_from=NOON, actor="ada")
+        stamp, lines = control.rules_stamp(), len(control.audit_lines(limit=2000))
+        texts = {f"rule {n}": "x" for n in range(1000)} | {"a": "y"}
+        with pytest.raises(ConflictError, match="'a'"):
+            control.add_rules(texts, active_from=NOON, actor="ada")
+        assert [r.name for r in control.rules()] == ["a"]
+        assert (control.rules_stamp(), len(control.audit_lines(limit=2000))) == (stamp, lines)
+
     def test_the_stamp_grows_with_every_change_and_others_see_it(
         self, control: Control, open_it: OpenIt, clock: SetClock
     ) -> None:
