@@ -72,14 +72,26 @@ def test_as_many_rules_are_drawn_as_were_asked_for_and_all_can_be_read(folder):
     assert [parse(r) for r in rules]
 
 
-@pytest.mark.parametrize("most", [0.0, 3.0, 10.0, 1e9])
-def test_the_rules_that_hit_too_often_are_left_out(most):
+@pytest.mark.parametrize(
+    ("most", "chosen"),
+    [(0.0, [0, 4, 7]), (3.0, [0, 2, 4]), (10.0, [0, 1, 2]), (1e9, [0, 1, 2])],
+)
+def test_the_rules_that_hit_too_often_are_left_out(most, chosen):
     often = np.array([0, 5, 1, 100, 0, 2, 7, 0])
-    fit = world._fitting(often, 3, most)
 
-    assert fit.sum() >= 3
-    assert often[fit].max() <= often[~fit].min() if (~fit).any() else most == 1e9
-    assert often[fit].mean() * 3 <= max(most, 0.0)
+    assert world._fitting(often, 3, most).tolist() == chosen
+
+
+def test_beyond_a_thousand_rules_the_hits_hardly_grow(folder):
+    few = world.make_rules(folder, rules=world.KNOWN, name="few.json")
+    many = world.make_rules(folder, rules=3 * world.KNOWN, name="many.json")
+    texts = [world.read_rules(folder / name) for name in ("few.json", "many.json")]
+
+    assert [len(t) for t in texts] == [few["rules"], many["rules"]] == [1000, 3000]
+    assert texts[1][:1000] == texts[0]
+    assert few["hits_per_post"]["mean"] <= world.HITS
+    more = many["hits_per_post"]["mean"] - few["hits_per_post"]["mean"]
+    assert 0 < more <= world.MORE_HITS
 
 
 # -- the peers' way ----------------------------------------------------------------------------

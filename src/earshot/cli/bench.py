@@ -146,7 +146,9 @@ def queries(
             posts, rules=rules, rounds=rounds, repeats=repeats, step=step, home=home, seed=seed,
             profile=folder,
         ),
-        lambda found: _questions(found["questions"]),
+        lambda found: _questions(
+            {kind: found[kind] for kind in ("dashboard", "search")} | found["questions"]
+        ),
         profile=profile,
         as_json=as_json,
     )  # fmt: skip
@@ -202,19 +204,23 @@ def _measured(
     with err.status("measuring …"):
         found = measure(folder)
     to = err if as_json else out
-    table("figures", shown(found), to=to)
+    rows = shown(found)
+    table("figures", rows, to=to)
+    told = set(rows["figure"]) if "figure" in rows.columns else set[str]()
     for name, value in found.items():
-        if isinstance(value, int | float | str):
+        if name not in told and isinstance(value, int | float | str):
             to.print(f"{name}: {_said(value)}", highlight=False, markup=False, soft_wrap=True)
     answer(found, as_json=as_json, show=lambda: None)
 
 
 def _said(value: float | str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return value if isinstance(value, str) else f"{value:,}"
 
 
 def _plain(found: Mapping[str, Any]) -> pl.DataFrame:
-    rows = [(k, float(v)) for k, v in found.items() if isinstance(v, int | float)]
+    rows = [(k, _said(v)) for k, v in found.items() if isinstance(v, int | float)]
     return pl.DataFrame(rows, schema=["figure", "value"], orient="row")
 
 
@@ -225,9 +231,7 @@ def _stages(stages: Mapping[str, float]) -> pl.DataFrame:
 
 
 def _questions(found: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
-    rows = [
-        (name, *(f[heat][p] for heat in ("cold", "warm") for p in ("p50", "p95", "max")))
-        for name, f in found.items()
-    ]
-    heads = [f"{heat} {p}" for heat in ("cold", "warm") for p in ("p50", "p95", "max")]
+    measures = [(heat, p) for heat in ("cold", "warm") for p in ("p50", "p95")]
+    rows = [(name, *(f[heat][p] for heat, p in measures)) for name, f in found.items()]
+    heads = [f"{heat} {p}" for heat, p in measures]
     return pl.DataFrame(rows, schema=["ms", *heads], orient="row")

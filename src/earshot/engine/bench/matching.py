@@ -12,8 +12,8 @@ from earshot.engine.bench.child import child
 from earshot.engine.bench.profile import write
 from earshot.engine.bench.world import WORLD, prepared_batches, read_rules, spread, versions
 from earshot.rules import compile_rules, match
+from earshot.settings import Settings
 
-BATCH: Final = 4096
 PASSES: Final = 3
 ONE_CORE: Final = {"POLARS_MAX_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
@@ -73,19 +73,25 @@ def _ratio(ours: dict[str, Any], theirs: dict[str, Any]) -> float | None:
 def _pipeline(folder: Path, counts: Sequence[int]) -> dict[str, Any]:
     """The rate of the whole pipeline with these numbers of rules, and what the last one loses."""
     rates: dict[str, Any] = {}
+    used: dict[str, Any] = {}
     hits: dict[str, Any] = {}
-    for n in counts:
+    for n in map(str, counts):
         ran = child("run", folder, rules=f"rules-{n}.json", home=f"home-{n}")
-        rates[str(n)], hits[str(n)] = ran["posts_per_second"], ran["hits_per_post"]
+        rates[n], hits[n] = ran["posts_per_second"], ran["hits_per_post"]
+        used[n] = round(ran["cpu_seconds"] / ran["posts"] * 1e6, 1)
     few, many = rates[str(counts[0])], rates[str(counts[-1])]
-    loss = round(100 * (1 - many / few), 1) if few else None
-    return {"posts_per_second": rates, "hits_per_post": hits, "loss_percent": loss}
+    return {
+        "posts_per_second": rates,
+        "cpu_us_per_post": used,
+        "hits_per_post": hits,
+        "loss_percent": round(100 * (1 - many / few), 1) if few else None,
+    }
 
 
 def run(folder: Path, *, rules: str, sample: int) -> dict[str, Any]:
     """Match posts that are decoded and cut into tokens; runs in the measured process.
 
-    Time is CPU time of this process, of the best of `PASSES` passes.
+    Time is CPU time of this process, of the best of `PASSES` passes, in batches as the engine's.
     """
     texts = read_rules(folder / rules)
     every = versions(texts)
@@ -96,7 +102,8 @@ def run(folder: Path, *, rules: str, sample: int) -> dict[str, Any]:
     began = time.process_time()
     compile_rules(more)
     adding = time.process_time() - began
-    posts = list(prepared_batches(folder / WORLD, sample, BATCH))
+    size = Settings(home=folder).batch
+    posts = list(prepared_batches(folder / WORLD, sample, size))
     height = sum(p.posts.height for p in posts)
     match(compiled, posts[0].posts, posts[0].tokens)  # the kernels are loaded
     passes = []

@@ -185,10 +185,9 @@ def _reddit(thing: dict[str, Any]) -> Post:
     return Post(data["name"], data["author"], str(data["created_utc"]), "", text)
 
 
-def _meetup(thing: dict[str, Any]) -> Post:
-    data = thing.get("event", thing)
-    text = f"{data.get('title') or data['name']}\n{data.get('description') or ''}"
-    return Post(str(data["id"]), "", "", "", TAG.sub(" ", text))
+def _meetup(answer: dict[str, Any]) -> Post:
+    author, text = answer["member"]["member_name"], answer["event"]["event_name"]
+    return Post(str(answer["rsvp_id"]), author, str(answer["mtime"]), "", text)
 
 
 READERS: Final[Mapping[str, Callable[[dict[str, Any]], Post | None]]] = {

@@ -107,8 +107,8 @@ def add_rules(rooms: Rooms, path: Path) -> None:
     """Add the expressions of a file, if there are no rules yet."""
     if rooms.control.rules() or not path.exists():
         return
-    for n, text in enumerate(read_rules(path)):
-        rooms.control.add_rule(f"rule {n}", text, active_from=rooms.clock.now(), actor="bench")
+    named = {f"rule {n}": text for n, text in enumerate(read_rules(path))}
+    rooms.control.add_rules(named, active_from=rooms.clock.now(), actor="bench")
 
 
 def _hits(rooms: Rooms) -> int:

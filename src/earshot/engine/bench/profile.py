@@ -22,8 +22,10 @@ MOST_ROWS: Final = 60
 WAITING: Final = ("threading.py", "selectors.py", "queue.py", "concurrent/futures/", "socket.py")
 """A stack that ends here waits, and costs nothing."""
 STAGES: Final = (
+    ("start", ("importlib._bootstrap",)),
     ("windows", ("engine/windows", "engine/minutes", "engine/rollups", "engine/spans")),
     ("windows", ("pipeline/window", "pipeline/top", "pipeline/codec", "pipeline/block")),
+    ("families", ("engine/families", "pipeline/near")),
     ("lake", ("engine/seal", "earshot/lake/")),
     ("decode", ("earshot/formats/",)),
     ("log", ("earshot/log/",)),

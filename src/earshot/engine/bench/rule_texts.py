@@ -5,9 +5,16 @@ from collections.abc import Sequence
 from typing import Final
 
 LANGS: Final = ("en", "es", "ja", "pt")
+SYLLABLES: Final = tuple(a + b for a in "bdfgklmnprstvz" for b in "aeiou")
 
 
-def rule_texts(n: int, words: Sequence[str], *, seed: int) -> list[str]:
+def coined(n: int, *, seed: int) -> list[str]:
+    """`n` names that nobody bears."""
+    draw = random.Random(seed)  # noqa: S311 - no secret, but the same each time
+    return ["".join(draw.choices(SYLLABLES, k=draw.randint(4, 5))) for _ in range(n)]
+
+
+def rule_texts(n: int, words: Sequence[str], *, seed: int, names: Sequence[str] = ()) -> list[str]:
     """`n` expressions, mostly of rarer words.
 
     A quarter single terms, then pairs, groups, alternatives, negations and languages.
@@ -16,9 +23,10 @@ def rule_texts(n: int, words: Sequence[str], *, seed: int) -> list[str]:
         n: How many.
         words: By falling frequency.
         seed: The same seed and words give the same expressions.
+        names: Further words, as rare as the rarest.
     """
     draw = random.Random(seed)  # noqa: S311 - no secret, but the same each time
-    rare = words[len(words) // 4 :] or words
+    rare = [*(words[len(words) // 4 :] or words), *names]
 
     def atom() -> str:
         word = draw.choice(rare)

@@ -92,7 +92,7 @@ def run(folder: Path, *, rate: float, seconds: float, seed: int) -> dict[str, An
     url = f"demo:?seed={seed}&rate={asked:.3f}&backfill=0"
     with serving(settings, ["--source", url]) as (process, port), log_of(settings) as log:
         listener = _Listener(port, token, clock)
-        began, first = clock.monotonic(), log.head()
+        began, first, before = clock.monotonic(), log.head(), _creates(settings)
         memory: list[tuple[float, float]] = []
         pause = threading.Event()
         while (passed := clock.monotonic() - began) < seconds:
@@ -100,12 +100,12 @@ def run(folder: Path, *, rate: float, seconds: float, seed: int) -> dict[str, An
             pause.wait(min(EVERY_S, max(0.05, seconds - passed)))
         listener.stop()
         records, took = log.head() - first, clock.monotonic() - began
+        creates = _creates(settings) - before
         with store_of(settings) as store:
-            lag, counts = log.head() - store.offset(), store.counts()
-    creates = counts.filter((pl.col("rule") == 0) & pl.col("name").is_in(["unique", "duplicate"]))
+            lag = log.head() - store.offset()
     return {
         "asked_per_second": rate,
-        "posts_per_second": round(int(creates["n"].sum()) / took, 1),
+        "posts_per_second": round(creates / took, 1),
         "records_per_second": round(records / took, 1),
         "records": records,
         "seconds": round(took, 1),
@@ -114,6 +114,14 @@ def run(folder: Path, *, rate: float, seconds: float, seed: int) -> dict[str, An
         "memory": {"end_mb": memory[-1][1], "by_seconds": _thinned(memory)},
         "seen": listener.figures(),
     }
+
+
+def _creates(settings: Settings) -> int:
+    """Posts consumed until now."""
+    with store_of(settings) as store:
+        counts = store.counts()
+    creates = (pl.col("rule") == 0) & pl.col("name").is_in(["unique", "duplicate"])
+    return int(counts.filter(creates)["n"].sum())
 
 
 def _thinned(memory: list[tuple[float, float]], most: int = 120) -> list[tuple[float, float]]:

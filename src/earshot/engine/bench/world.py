@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from earshot.clock import SystemClock, from_micros
-from earshot.engine.bench.rule_texts import rule_texts
+from earshot.engine.bench.rule_texts import coined, rule_texts
 from earshot.model.rule import RuleVersion
 from earshot.model.tokens import terms
 from earshot.pipeline import flow
@@ -31,6 +31,12 @@ SAMPLE: Final = 20_000
 """Records from which words are taken, and on which hits a post are counted."""
 HITS: Final = 2.2
 """Hits a post that rules are chosen for; median and 99th percentile are stated with each result."""
+KNOWN: Final = 1000
+"""So many rules are of the world's own words alone."""
+MORE_HITS: Final = 0.8
+"""Hits a post that all further rules add."""
+NAMES: Final = 4
+"""Coined names for each word of the world, in further rules."""
 DRAWN: Final = 2
 """So many times the rules are drawn; the commonest are left out, where they hit too much."""
 LONG_AGO: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
@@ -136,13 +142,30 @@ def _arrow(frame: pl.DataFrame) -> Any:  # noqa: ANN401 - pyarrow is not typed
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def make_rules(
-    folder: Path, *, rules: int, seed: int = 7, name: str = RULES, world: str = WORLD
+def make_rules(  # noqa: PLR0913 - one set of rules, what it is made of
+    folder: Path,
+    *,
+    rules: int,
+    seed: int = 7,
+    name: str = RULES,
+    world: str = WORLD,
+    names: int = NAMES,
 ) -> dict[str, Any]:
     """Write `rules` expressions that hit the world's posts about `HITS` times each in all.
 
+    The first `KNOWN` are of the world's own words; the others also of coined names, since people
+    name more things than any stretch of text has, and the world has few words.
+
     Of twice as many that are drawn, those that hit more often than a limit are left out: with
     thousands of careless rules every post would hit hundreds, and storing these would be measured.
+
+    Args:
+        folder: Where the world lies, and where to.
+        rules: How many.
+        seed: The same seed and world give the same rules.
+        name: Of the file.
+        world: Of the world's file.
+        names: Coined names for each word of the world; 0: none.
 
     Returns:
         `hits_per_post` (mean, median, p99) on the world's first `SAMPLE` records.
@@ -150,12 +173,17 @@ def make_rules(
     sample = _sample(folder / world)
     annotated = flow.annotated(prepared(sample))
     creates = (annotated.posts["role"] == "create").to_numpy()
-    drawn = rule_texts(DRAWN * rules, _words(sample), seed=seed)
+    words, known = _words(sample), min(rules, KNOWN)
+    drawn = rule_texts(DRAWN * known, words, seed=seed)
+    further = coined(names * len(words), seed=seed)
+    drawn += rule_texts(DRAWN * (rules - known), words, seed=seed + 1, names=further)
     hits = match(compile_rules(versions(drawn)), annotated.posts, annotated.tokens)
     hits = hits.filter(pl.Series(creates)[hits["post"]])
     often = np.bincount(hits["rule"].to_numpy(), minlength=len(drawn) + 1)[1:]
-    fit = _fitting(often, rules, HITS * int(creates.sum()))
-    chosen = np.flatnonzero(fit)[:rules]
+    posts, cut = int(creates.sum()), DRAWN * known
+    first = _fitting(often[:cut], known, HITS * posts)
+    others = _fitting(often[cut:], rules - known, MORE_HITS * posts)
+    chosen = np.concatenate([first, cut + others])
     (folder / name).write_bytes(msgspec.json.encode([drawn[i] for i in chosen]))
     kept = hits.filter(pl.col("rule").is_in((chosen + 1).tolist()))
     per_post = np.bincount(kept["post"].to_numpy(), minlength=len(creates))[creates]
@@ -163,11 +191,15 @@ def make_rules(
 
 
 def _fitting(often: "np.ndarray[Any, Any]", rules: int, most: float) -> "np.ndarray[Any, Any]":
-    """Which may stay, so that `rules` of them hit at most `most` posts: all up to some limit."""
+    """Places of the first `rules` that hit no more often than a limit.
+
+    It is the greatest with which as many of their kind hit at most `most` posts in all.
+    """
     order = np.sort(often)
     mean = np.cumsum(order) / np.arange(1, len(order) + 1)
     enough = max(rules, int(np.searchsorted(mean * rules, most, side="right")))
-    return often <= order[min(enough, len(order)) - 1] if len(order) else often > 0
+    limit = order[min(enough, len(order)) - 1] if len(order) else 0
+    return np.flatnonzero(often <= limit)[:rules]
 
 
 def spread(per_post: "np.ndarray[Any, Any]") -> dict[str, float]:
