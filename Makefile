@@ -40,8 +40,9 @@ lint: install ## Check style, types and the rooms' borders
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+KILL_TESTS := tests/faults/test_kill_live.py tests/engine/test_kill.py
 kill: install ## Kill engine and collector at random moments, 200 rounds
-	EARSHOT_KILL_ROUNDS=200 $(BIN)/python -m pytest tests/faults/test_kill_live.py tests/engine/test_kill.py -x
+	EARSHOT_KILL_ROUNDS=200 $(BIN)/python -m pytest $(KILL_TESTS) -n 2 --dist loadfile
 .PHONY: kill
 
 bench: install ## Measure the embedded pipeline, rules and a burst; prints tables and JSON
@@ -49,7 +50,8 @@ bench: install ## Measure the embedded pipeline, rules and a burst; prints table
 	$(EARSHOT) bench rules --json
 	$(EARSHOT) bench burst --json
 
-integration: web ## Start the real servers and run the tests against them
+integration: web ## Kill at random moments, 20 rounds; run the tests against real servers
+	EARSHOT_KILL_ROUNDS=20 $(BIN)/python -m pytest $(KILL_TESTS) -n 2 --dist loadfile
 	@if grep -rqs 'mark\.service' tests; then \
 		$(BIN)/python -m pytest -m service tests; \
 	else \

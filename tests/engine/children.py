@@ -1,12 +1,15 @@
 """What the kill test runs in processes of its own."""
 
+import datetime as dt
 import os
 import signal
 import threading
 import time
 from pathlib import Path
 
-from earshot.clock import SystemClock
+from tests.engine.homes import NOON
+from tests.faults.parts import StillClock
+
 from earshot.engine.replay import replay
 from earshot.lake.file import FileLake
 from earshot.log.sqlite import SqliteLog
@@ -16,9 +19,10 @@ from earshot.store.sqlite import SqliteStore
 WRITES = (
     (SqliteLog, ("append", "report", "trim")),
     (SqliteStore, ("commit", "put_windows", "note", "retire")),
-    (FileLake, ("append", "erase", "compact")),
+    (FileLake, ("append", "replace", "erase", "compact")),
 )
 """All that changes a file; a home's state changes in between, or in the middle of one of them."""
+CLOCK = StillClock(NOON + dt.timedelta(hours=2))
 
 
 def replay_into(home: Path, path: Path, batch: int, kill_at: int, after_s: float) -> None:
@@ -30,7 +34,7 @@ def replay_into(home: Path, path: Path, batch: int, kill_at: int, after_s: float
     for room, names in WRITES:
         for name in names:
             setattr(room, name, writes.counted(getattr(room, name)))
-    replay(Settings(home=home, batch=batch), SystemClock(), [str(path)], options={})
+    replay(Settings(home=home, batch=batch), CLOCK, [str(path)], options={})
     (home / "writes").write_text(str(writes.seen))
 
 

@@ -1,7 +1,10 @@
+import datetime as dt
+import json
 from concurrent.futures import wait
 
 import pytest
 from tests.engine.homes import (
+    NOON,
     SYSTEM,
     HandClock,
     deleted,
@@ -18,7 +21,7 @@ from earshot.engine.home import lake_of
 from earshot.engine.operate import apply, control_record, seal_now
 from earshot.engine.seal import TOUCHED, sealed_upto
 from earshot.errors import RetryableError
-from earshot.sources import Chunk
+from earshot.sources import Chunk, Item
 
 
 @pytest.fixture
@@ -27,7 +30,32 @@ def settings(tmp_path):
 
 
 def log(rooms, *said):
-    rooms.log.append(records_of(Chunk(items=items(*said)), "c", rooms.clock.now()))
+    append(rooms, *items(*said))
+
+
+def append(rooms, *given):
+    rooms.log.append(records_of(Chunk(items=given), "c", rooms.clock.now()))
+
+
+def bluesky(number, text, *, at=NOON, edit=False):
+    """A post of Bluesky, whose edit may say that it was written at another time."""
+    commit = {
+        "rev": "3mptbypcq373f" if edit else "3mptbypcq372f",
+        "operation": "update" if edit else "create",
+        "collection": "app.bsky.feed.post",
+        "rkey": rkey(number),
+        "record": {"$type": "app.bsky.feed.post", "createdAt": at.isoformat(), "text": text},
+    }
+    event = {"did": "did:plc:ann", "time_us": 1767268799000000, "kind": "commit", "commit": commit}
+    return Item("bluesky", "jetstream", json.dumps(event).encode())
+
+
+def rkey(number):
+    return f"3mptbyoeyc22{'klm'[number]}"
+
+
+def uri(number):
+    return f"at://did:plc:ann/app.bsky.feed.post/{rkey(number)}"
 
 
 def order(rooms, **fields):
@@ -44,6 +72,28 @@ def upkeep(engine):
 
 def id_of(number):
     return tweet(number)["id_str"]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_an_edit_that_moves_a_post_to_another_day_leaves_one_row(settings, dies):
+    """Also when it is hidden then: the old text does not come back."""
+    moved = NOON + dt.timedelta(days=2)
+    with engine_in(settings) as (rooms, engine):
+        append(rooms, *(bluesky(n, "before") for n in range(3)))
+        engine.step()
+        engine._sealer.seal()
+        append(rooms, *(bluesky(n, "after", at=moved, edit=True) for n in range(2)))
+        order(rooms, kind="hide", source="bluesky", id=uri(0))
+        while engine.step():
+            pass
+        if not dies:
+            engine.close()
+    if dies:
+        with engine_in(settings) as (_, engine):
+            engine.close()
+    with lake_of(settings) as lake:
+        found = lake.sql("SELECT id, text FROM posts ORDER BY id").rows()
+    assert found == [(uri(1), "after"), (uri(2), "before")]
 
 
 def in_lake(settings, what="id"):

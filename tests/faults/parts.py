@@ -59,10 +59,11 @@ class AsWitnessed:
 
     async def stream(self, cursor):
         async for chunk in self._source.stream(cursor):
-            yield dataclasses.replace(chunk, items=tuple(map(_stamped, chunk.items)))
+            yield dataclasses.replace(chunk, items=tuple(map(as_witnessed, chunk.items)))
 
 
-def _stamped(item):
+def as_witnessed(item):
+    """The item, received when its witness says."""
     text, us = WITNESSED.search(item.raw).groups()
     at = from_micros(int(us)) if us else dt.datetime.fromisoformat(text.decode())
     return msgspec.structs.replace(item, received_at=at)

@@ -80,8 +80,8 @@ def _minutes(posts, observed):
         return pl.DataFrame(schema=DIRTY)
     times = [posts["event_time"].min(), posts["event_time"].max()]
     low, high = min(times), max([*times, observed or times[1]])
+    low = low.replace(second=0, microsecond=0)
     every = pl.DataFrame({"minute": pl.datetime_range(low, high, "1m", eager=True)})
-    every = every.with_columns(pl.col("minute").dt.truncate("1m"))
     sources = posts.select("source").unique()
     return every.join(sources, how="cross").cast(DIRTY).select(DIRTY.names())
 

@@ -90,6 +90,7 @@ class JetstreamSimulator:
         self._dictionary_id = DICTIONARY_V2
         self._port, self._lock, self._ready = port, threading.Lock(), threading.Event()
         self._loop = asyncio.new_event_loop()
+        self._stop, self._news = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     # ── from the test's thread ──
@@ -149,7 +150,6 @@ class JetstreamSimulator:
         self._loop.close()
 
     async def _main(self) -> None:
-        self._stop, self._news = asyncio.Event(), asyncio.Event()
         async with serve(
             self._serve,
             "127.0.0.1",

@@ -20,8 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from earshot.disk import migrate, open_sqlite
 from earshot.errors import ConfigError, ConflictError, EarshotError
 from earshot.model.changes import DIRTY, FLAG, KEY, PROMOTED, Wanted
-from earshot.model.index import Span, Term
+from earshot.model.index import Span, Tag, Term
 from earshot.model.schema import AUTHOR, COUNT, OBSERVATION, STORED, TOMBSTONE
+from earshot.model.tags import tag
 from earshot.store import _find as find
 from earshot.store import open_store
 from earshot.store._feed import KEEP_BYTES, Feed
@@ -31,6 +32,7 @@ from earshot.store._schema import PRAGMAS, STEPS
 from earshot.store.sqlite import connect
 from earshot.testing.builders import NOON, batch, posts_of, rows_of, stored
 from earshot.testing.store import ALWAYS, found, keys, known, put, tombstones
+from earshot.testing.store_kit import author
 
 MINUTE = dt.timedelta(minutes=1)
 
@@ -175,6 +177,7 @@ def test_the_store_equals_a_dictionary_after_any_changes(tmp_path):
 
 WRITER = """
 import sys
+from earshot.model.tags import tag
 from earshot.store import _find as find
 from earshot.store import open_store
 from earshot.model.schema import COUNT
@@ -416,3 +419,27 @@ def test_the_filter_of_keys_is_made_anew_when_it_holds_mostly_what_is_gone(url, 
         assert store._filters.keys.added == 0
         put(store, batch(stored("1")))
         assert set(known(store, asked_of(["1", "2"]))) == {"1"}
+
+
+def test_posts_of_an_older_file_get_their_names(url, tmp_path):
+    """They lack the mark by which those that are written now are found."""
+    db = open_sqlite(tmp_path / "store.db", PRAGMAS)
+    migrate(db, tmp_path, STEPS[:4])
+    noon = int(NOON.timestamp() * 1_000_000)
+    spot = noon // 1000 * SLOTS
+    db.execute(
+        """INSERT INTO posts (spot, ord, source, id, event_time, author_id, text, flags)
+        VALUES (?, 1, 'mastodon', '1', ?, '7', 'hello', 1)""",
+        (spot, noon),
+    )
+    tags = f"s_mastodon {tag('a', '7')}"
+    db.execute("INSERT INTO fts (rowid, words, tags) VALUES (?, 'hello', ?)", (spot, tags))
+    db.execute("INSERT INTO own VALUES ('nameless:mastodon', 1)")
+    db.close()
+    with open_store(url, writable=True) as store:
+        new = stored("2", author_id="7", author_handle=None, author_name=None)
+        put(store, batch(new))
+        put(store, batch(authors=rows_of(AUTHOR, author("7", "ada"))), offset=2)
+        assert set(found(store, Tag(tag("f", "ada")))) == {"1", "2"}
+        assert store.get(keys("1", "2"))["author_handle"].to_list() == ["ada", "ada"]
+        assert found(store, Term("hello")) == found(store, None)

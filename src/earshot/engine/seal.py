@@ -36,6 +36,8 @@ NAMED_MOST: Final = 2_000
 Key = tuple[str, str]
 Touched = set[Key] | str
 """KEYs, or ALL."""
+Page = tuple[Callable[[pl.DataFrame], int], pl.DataFrame]
+"""Rows, and what of the lake takes them."""
 Step = Callable[[], int | None]
 """A piece of work of the lake's thread; a page's gives how many rows it wrote, None at the end."""
 
@@ -165,18 +167,17 @@ class Sealer:
         self._next = self._clock.monotonic() + EVERY_S
 
     # -- on the lake's thread --------------------------------------------------------------
-    def _carry(self, pages: Iterator[pl.DataFrame]) -> int | None:
+    def _carry(self, pages: Iterator[Page]) -> int | None:
         page = next(pages, None)
         if page is None:
             return None
-        return self._lake.append(page.select(STORED.names())) if page.height else 0
+        carry, rows = page
+        return carry(rows.select(STORED.names())) if rows.height else 0
 
-    def _noted(
-        self, new: list[pl.DataFrame], changed: list[pl.DataFrame]
-    ) -> Iterator[pl.DataFrame]:
+    def _noted(self, new: list[pl.DataFrame], changed: list[pl.DataFrame]) -> Iterator[Page]:
         """What was noted; new posts first, as what happened to them comes after."""
         for page in pl.concat([pl.DataFrame(schema=STORED), *new]).iter_slices(PAGE):
-            yield self._with_names(page)
+            yield self._lake.append, self._with_names(page)
         yield from self._named(changed)
 
     def _with_names(self, posts: pl.DataFrame) -> pl.DataFrame:
@@ -197,11 +198,11 @@ class Sealer:
             author_name=pl.coalesce("author_name", "name"),
         )
 
-    def _named(self, keys: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def _named(self, keys: Iterable[pl.DataFrame]) -> Iterator[Page]:
         for part in pl.concat([pl.DataFrame(schema=KEY), *keys]).unique().iter_slices(PAGE):
-            yield self._store.get(part)
+            yield self._lake.replace, self._store.get(part)
 
-    def _after_crash(self, touched: Touched) -> Iterator[pl.DataFrame]:
+    def _after_crash(self, touched: Touched) -> Iterator[Page]:
         """All stored rows that records behind the last seal wrote or touched."""
         if isinstance(touched, str):
             yield from self._days()
@@ -213,10 +214,10 @@ class Sealer:
             if page.height == 0:
                 return
             after = page.select("event_time", "source", "id").row(-1)
-            yield page.filter(pl.col("offset") >= self._upto)
+            yield self._lake.replace, page.filter(pl.col("offset") >= self._upto)
 
-    def _days(self) -> Iterator[pl.DataFrame]:
-        """Every stored row, hidden ones too, which no query gives."""
+    def _days(self) -> Iterator[Page]:
+        """Every stored row, hidden ones too, which no query gives; most are in the lake."""
         if (bounds := self._store.bounds()) is None:
             return
         sources = self._store.counts()["source"].unique().to_list()
@@ -226,12 +227,18 @@ class Sealer:
                 after = None
                 while (page := self._store.seal(day, source, after=after, limit=PAGE)).height:
                     after = page.select("event_time", "source", "id").row(-1)
-                    yield page
+                    written = page["offset"] >= self._upto
+                    yield self._lake.append, page.filter(~written)
+                    yield self._lake.replace, page.filter(written)
 
 
 def _touched_by(changes: Changes) -> pl.DataFrame:
-    """KEY: stored posts that a batch changes without writing them anew."""
-    frames = (changes.flags, changes.scrubbed, changes.promoted)
+    """KEY: stored posts that a batch changes without writing them anew, or writes hidden.
+
+    No query of the store gives these by their offset.
+    """
+    hidden = changes.posts.filter("hidden")
+    frames = (changes.flags, changes.scrubbed, changes.promoted, hidden)
     return pl.concat([f.select(KEY.names()) for f in frames])
 
 

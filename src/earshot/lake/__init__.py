@@ -13,7 +13,14 @@ class Lake(Protocol):
     def append(self, posts: pl.DataFrame) -> int:
         """Write STORED rows as new sealed files under source=/date= (of event_time); returns rows.
 
-        A key that is there already with the same version is not written again.
+        A key that is there already with the same version is not written again; it is looked for
+        on the day of its event time only.
+        """
+
+    def replace(self, posts: pl.DataFrame) -> int:
+        """Write STORED rows, each the last word on its key, in place of what is there of it.
+
+        On whatever day that lies. Erased keys stay erased.
         """
 
     def erase(self, keys: pl.DataFrame) -> None:

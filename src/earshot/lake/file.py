@@ -68,20 +68,15 @@ class FileLake:
 
     def append(self, posts: pl.DataFrame) -> int:
         """See `Lake.append`."""
-        rows = posts.select(STORED.names()).unique(KEY.names(), keep="last", maintain_order=True)
         with self._write():
-            erased = self._gone().filter(pl.col("before") == FOR_EVER)
-            rows = rows.join(erased, on=KEY.names(), how="anti")
-            rows, older = self._newer(rows)
-            if rows.height == 0:
-                return 0
-            number = self._next()
-            for (source, date), part in _partitions(rows):
-                folder = self.root / f"source={source}" / f"date={date}"
-                _write(part.sort("event_time", "id"), folder / _name(number))
-            self._forget(older.with_columns(before=pl.lit(number, pl.Int64)))
-            self._count(number)
-            return rows.height
+            rows = self._alive(posts)
+            return self._put(*self._newer(rows))
+
+    def replace(self, posts: pl.DataFrame) -> int:
+        """See `Lake.replace`."""
+        with self._write():
+            rows = self._alive(posts)
+            return self._put(rows, rows.select(KEY.names()))
 
     def erase(self, keys: pl.DataFrame) -> None:
         """See `Lake.erase`."""
@@ -146,6 +141,12 @@ class FileLake:
             return pl.DataFrame(schema=GONE)
         return pl.concat([pl.read_parquet(f) for f in files]).group_by(KEY.names()).max()
 
+    def _alive(self, posts: pl.DataFrame) -> pl.DataFrame:
+        """The last row of each key that was not erased."""
+        rows = posts.select(STORED.names()).unique(KEY.names(), keep="last", maintain_order=True)
+        erased = self._gone().filter(pl.col("before") == FOR_EVER)
+        return rows.join(erased, on=KEY.names(), how="anti", maintain_order="left")
+
     def _newer(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows that say something new, and the KEYs of those that stand in for older ones."""
         there = self._there(rows)
@@ -164,8 +165,8 @@ class FileLake:
     def _there(self, rows: pl.DataFrame) -> pl.DataFrame:
         """KEY, SAME and `there` of the newest row that is there of these keys.
 
-        A key keeps its event time through all its versions, so that only the files of its day
-        are asked, and of these only those that hold something of its time.
+        Only the files of its day are asked, and of these only those that hold something of its
+        time: whoever knows that an event time changed calls `replace`.
         """
         found = []
         for (source, date), part in _partitions(rows):
@@ -187,6 +188,18 @@ class FileLake:
         return self._spans[path]
 
     # -- what is written -------------------------------------------------------------------
+    def _put(self, rows: pl.DataFrame, older: pl.DataFrame) -> int:
+        """Write these rows, and that what was there of the KEYs in `older` is gone."""
+        if rows.height == 0:
+            return 0
+        number = self._next()
+        for (source, date), part in _partitions(rows):
+            folder = self.root / f"source={source}" / f"date={date}"
+            _write(part.sort("event_time", "id"), folder / _name(number))
+        self._forget(older.with_columns(before=pl.lit(number, pl.Int64)))
+        self._count(number)
+        return rows.height
+
     def _forget(self, keys: pl.DataFrame) -> None:
         if keys.height:
             _write(keys.select(GONE.names()), self.root / "_gone" / _name(self._next()))

@@ -24,14 +24,15 @@ class WindowBlock:
     """Seconds: 60, 300, 3600."""
     source: str
     rule: int
-    """0: all posts of the source."""
+    """0: all posts of the source; below 0: a page of several rules, see `pipeline.page`."""
     posts: int
     authors: int
     score: int
     """Thousandths. These three are the `total` facet, variant `all`, kept beside the block so
     that a time series needs no block to be opened."""
-    data: bytes
-    """Empty: the window became empty; the store drops the row."""
+    data: bytes | None
+    """Empty: the window became empty; the store drops the row. None: it lies in a page; the store
+    keeps the totals, and does not give this block back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class Store(Protocol):
     ) -> None:
         """Apply a batch, note `offset`, and append to the change feed, in one transaction.
 
-        All of it is visible afterwards, or none of it. Marks `changes.dirty` as dirty.
+        All of it is visible afterwards, or none of it. Marks `changes.dirty` as dirty, and the
+        minutes in which a stored post was observed that is changed, hidden, shown or deleted.
 
         Args:
             changes: What `pipeline.flow` returned.

@@ -25,7 +25,16 @@ from earshot.store._find import (
     tombs,
 )
 from earshot.store._keys import I64, SLOTS, U64, Spots, hashes, ordered, spots
-from earshot.store._names import name_stored, named, put_authors, reindex, scrub, spots_to_name
+from earshot.store._minutes import minutes_scored
+from earshot.store._names import (
+    marked,
+    name_stored,
+    named,
+    nameless_of,
+    put_authors,
+    reindex,
+    scrub,
+)
 from earshot.store._rows import AT_SPOTS, encoded, insert, merged, numbers
 from earshot.store._schema import CONSUMED, COPY, FLAGS, HIDDEN, LATE
 
@@ -64,8 +73,10 @@ def apply(
     put_authors(db, changes.authors)
     known = _known(db, filters, changes)
     posts = named(db, filters, _without_deleted(db, filters, changes), changes.authors)
-    nameless = spots_to_name(db, changes.authors)
+    nameless = nameless_of(db, changes.authors)
 
+    touched = [posts, changes.tombstones, changes.flags, changes.scrubbed, changes.promoted]
+    scored = minutes_scored(db, pl.concat([known.at(f).select("source", "spot") for f in touched]))
     gone = known.at(changes.tombstones)["spot"].to_numpy()
     remove(db, gone, belongings=True)
     before = known.at(posts)["spot"].to_numpy()
@@ -77,10 +88,10 @@ def apply(
     put_bands(db, posts, np.concatenate([gone, before]), flagged["spot"].to_numpy())
     scrubbed = scrub(db, known.at(changes.scrubbed)["spot"].to_numpy())
     _observe(db, known.at(changes.observations))
-    renamed = name_stored(db, nameless)
+    renamed = name_stored(db, nameless).join(changes.tombstones, on=KEY.names(), how="anti")
     promoted = _promote(db, known.at(changes.promoted))
     _put_tombstones(db, changes.tombstones)
-    _put_ledgers(db, changes, offset)
+    _put_ledgers(db, changes, pl.concat([changes.dirty, scored]).unique(), offset)
 
     edited = posts.filter("replaced").select(KEY.names())
     shown = changes.flags.filter(~pl.col("hidden")).select(KEY.names())
@@ -143,7 +154,7 @@ def _put_posts(
     table = table.with_columns(_rules_of(keys[order], hits))
     posts = posts.with_columns(spot=_insert_apart(db, table))
     words = pl.DataFrame(
-        [posts["spot"].alias("rowid"), posts["index"].alias("words"), posts["tags"]]
+        [posts["spot"].alias("rowid"), posts["index"].alias("words"), marked(posts, posts["tags"])]
     )
     insert(db, "INSERT", "fts", words)
     insert(db, "INSERT OR IGNORE", "hidden", posts.filter("hidden").select("spot"))
@@ -300,10 +311,9 @@ def _put_tombstones(db: apsw.Connection, tombstones: pl.DataFrame) -> None:
         gone.select("ord", "source", "id", "version", "received_at").rows(),
     )
     authors = gone.filter(pl.col("id").str.starts_with(DELETED_AUTHOR))
-    db.executemany(
-        "DELETE FROM authors WHERE source = ? AND id = ?",
-        authors.select("source", pl.col("id").str.strip_prefix(DELETED_AUTHOR)).rows(),
-    )
+    deleted = authors.select("source", pl.col("id").str.strip_prefix(DELETED_AUTHOR)).rows()
+    for table in ("authors", "names"):
+        db.executemany(f"DELETE FROM {table} WHERE source = ? AND id = ?", deleted)
 
 
 def _put_remembered(
@@ -328,7 +338,7 @@ def _put_remembered(
     return ords
 
 
-def _put_ledgers(db: apsw.Connection, changes: Changes, offset: int) -> None:
+def _put_ledgers(db: apsw.Connection, changes: Changes, dirty: pl.DataFrame, offset: int) -> None:
     """Counts are added up; quarantined records and dirty minutes are noted."""
     counts = changes.counts.with_columns(pl.col("minute").to_physical())
     db.executemany(
@@ -340,11 +350,11 @@ def _put_ledgers(db: apsw.Connection, changes: Changes, offset: int) -> None:
         "INSERT INTO totals VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
         counts.group_by("source", "rule", "name", maintain_order=True).agg(pl.sum("n")).rows(),
     )
-    if changes.quarantine.height == 0 == changes.dirty.height:
+    if changes.quarantine.height == 0 == dirty.height:
         return
     bad = changes.quarantine.select(QUARANTINE.names()).with_columns(pl.col(TIME).to_physical())
     insert(db, "INSERT OR REPLACE", "quarantine", bad)
-    dirty = changes.dirty.select(pl.col("minute").to_physical(), "source", offset=pl.lit(offset))
+    dirty = dirty.select(pl.col("minute").to_physical(), "source", offset=pl.lit(offset))
     db.executemany(
         """INSERT OR REPLACE INTO dirty SELECT ?1, ?2, ?3
         WHERE NOT EXISTS (SELECT 1 FROM frozen WHERE minute = ?1 AND source = ?2)""",

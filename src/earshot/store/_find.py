@@ -118,22 +118,26 @@ def tombs(db: apsw.Connection, keys: pl.DataFrame, known: MaybeKnown | None) -> 
     return found.join(keys, on=KEY.names(), how="semi") if found.height else found
 
 
-def spots_of_author(
-    db: apsw.Connection, source: str, author: str, *, unnamed: bool = False
-) -> list[int]:
-    """Where the stored posts of an author lie, hidden ones too; or those without a name only."""
-    match = f'tags : "{tag(AUTHOR, author)}" AND tags : "{tag(SOURCE, source)}"'
-    found = rows(
+def of_author(
+    db: apsw.Connection, source: str, author: str, *, also: str = ""
+) -> list[tuple[Any, ...]]:
+    """`spot, id, author_handle, author_name` of an author's stored posts, hidden ones too.
+
+    Args:
+        db: Where to look.
+        source: The author's network.
+        author: Their id.
+        also: A further expression of the index that the posts have to meet; "": any.
+    """
+    tags = f"{tag(AUTHOR, author)} AND {tag(SOURCE, source)}"
+    match = f"tags : ({tags} AND {also})" if also else f"tags : ({tags})"
+    return rows(
         db,
-        """SELECT p.spot, p.source, p.author_id, p.author_handle IS NULL OR p.author_name IS NULL
-        FROM fts w JOIN posts p ON p.spot = w.rowid WHERE fts MATCH ?""",
-        (match,),
+        """SELECT p.spot, p.id, p.author_handle, p.author_name
+        FROM fts w JOIN posts p ON p.spot = w.rowid
+        WHERE fts MATCH ? AND p.source = ? AND p.author_id = ?""",
+        (match, source, author),
     )
-    return [
-        spot
-        for spot, its_source, its_author, nameless in found
-        if (its_source, its_author) == (source, author) and (nameless or not unnamed)
-    ]
 
 
 def state(db: apsw.Connection, wanted: Wanted, filters: Filters | None) -> State:
@@ -157,7 +161,7 @@ def state(db: apsw.Connection, wanted: Wanted, filters: Filters | None) -> State
 def _of_authors(db: apsw.Connection, wanted: Wanted) -> pl.DataFrame:
     """STATE rows of all posts of the wanted authors."""
     authors = wanted.authors.select(KEY.names()).unique().rows()
-    spots = [spot for author in authors for spot in spots_of_author(db, *author)]
+    spots = [spot for author in authors for spot, *_ in of_author(db, *author)]
     statement = f"SELECT {_READ} FROM posts WHERE {AT_SPOTS}"
     return _states(rows(db, statement, (numbers(np.array(spots, np.int64)),)) if spots else [])
 

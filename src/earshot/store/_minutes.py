@@ -43,6 +43,7 @@ _HISTORY: Final = pl.Schema(
         *((c, pl.Int64()) for c in COUNTERS),
     ]
 )
+_SCORED: Final = pl.Schema([("spot", pl.Int64()), ("minute", TIME)])
 
 
 Columns = Collection[str] | None
@@ -85,9 +86,9 @@ def _in_minutes(
             held += page
             if len(held) < PAGE:
                 break
-            yield decoded(held, columns)
+            yield decoded(db, held, columns)
             held = []
-    yield decoded(held, columns)
+    yield decoded(db, held, columns)
 
 
 def _runs(minutes: pl.DataFrame) -> list[tuple[int, int]]:
@@ -129,6 +130,15 @@ def _observed(db: apsw.Connection, minutes: pl.DataFrame) -> pl.Series:
         (numbers(minutes["minute"].to_physical().unique().to_numpy()),),
     )
     return pl.Series("spot", [spot for (spot,) in found], pl.Int64)
+
+
+def minutes_scored(db: apsw.Connection, posts: pl.DataFrame) -> pl.DataFrame:
+    """DIRTY: the minutes in which these posts (`source`, `spot`) were observed."""
+    if posts.height == 0:
+        return pl.DataFrame(schema=DIRTY)
+    some = f"SELECT spot, minute FROM observations WHERE {AT_SPOTS}"
+    seen = frame(rows(db, some, (numbers(posts["spot"].to_numpy()),)), _SCORED)
+    return seen.join(posts.unique("spot"), on="spot").select(DIRTY.names()).unique()
 
 
 def last_observed(db: apsw.Connection) -> int | None:

@@ -45,7 +45,9 @@ DERIVED: Final = {
     "permalink": (_PAGE, ("source", "id", "author_handle")),
 }
 """Columns that mostly say what others do (and which these are): where they do, a bit of `flags`
-(behind those of FLAGS) says so in their place. A handle that is there never changes."""
+(behind those of FLAGS) says so in their place. What a row holds of a handle never changes."""
+NAMES: Final = {"author_handle": "handle", "author_name": "name"}
+"""Columns that may become known after the post, and the columns of `names` that then say them."""
 _BIT: Final = {c: 1 << bit for bit, c in enumerate((*FLAGS, *DERIVED))}
 
 
@@ -138,6 +140,8 @@ def reading(columns: Collection[str] | None) -> tuple[str, ...]:
     if columns is None:
         return ("spot", *COLUMNS, "rules")
     wanted = {*columns}.union(*(parts for c, (_, parts) in DERIVED.items() if c in columns))
+    if wanted & {*NAMES}:
+        wanted |= {"source", "author_id"}
     shared = [c for c, parts in (("flags", _BIT), ("lists", LISTS)) if {*parts} & wanted]
     return ("spot", *(c for c in PLAIN if c in wanted), *shared, "rules")
 
@@ -148,11 +152,12 @@ def as_sql(columns: Iterable[str]) -> str:
 
 
 def decoded(
-    found: Sequence[tuple[Any, ...]], columns: Collection[str] | None = None
+    db: apsw.Connection, found: Sequence[tuple[Any, ...]], columns: Collection[str] | None = None
 ) -> pl.DataFrame:
     """SPOTTED rows of what was read of `reading(columns)`; only these columns, where given.
 
-    `spot` and `rules` come always.
+    `spot` and `rules` come always. Posts that came without handle or name get the first of each
+    that became known of their author (see `_names`).
     """
     wanted = [c for c in SPOTTED if columns is None or c in {"spot", "rules", *columns}]
     if not found:
@@ -169,7 +174,26 @@ def decoded(
             frame = frame.with_columns(original.otherwise(column).alias(column))
     if "lists" in read:
         frame = frame.with_columns(_lists(pl.Series("lists", read["lists"], pl.String)))
-    return frame.select(wanted)
+    return _named(db, frame).select(wanted)
+
+
+def _named(db: apsw.Connection, posts: pl.DataFrame) -> pl.DataFrame:
+    there = [c for c in NAMES if c in posts.columns]
+    if not there:
+        return posts
+    missing = posts.filter(pl.any_horizontal(pl.col(c).is_null() for c in there))
+    asked = missing["author_id"].drop_nulls().unique()
+    if len(asked) == 0:
+        return posts
+    statement = f"""SELECT source, id, {", ".join(NAMES.values())} FROM names
+        WHERE id IN (SELECT value FROM carray(?))"""
+    known = rows(db, statement, (apsw.carray(tuple(asked)),))
+    if not known:
+        return posts
+    keys = ("source", "author_id")
+    names = pl.DataFrame(known, pl.Schema(dict.fromkeys((*keys, *NAMES), pl.String)), orient="row")
+    matched = posts.select(keys).join(names, on=keys, how="left", maintain_order="left")
+    return posts.with_columns(pl.coalesce(posts[c], matched[c]).alias(c) for c in there)
 
 
 def _is_set(flags: pl.Series, column: str) -> pl.Series:
@@ -206,6 +230,6 @@ def read_spots(
 ) -> pl.DataFrame:
     """SPOTTED rows of these spots, in order of spot; only these columns, where given."""
     if len(spots) == 0:
-        return decoded([], columns)
+        return decoded(db, [], columns)
     statement = f"SELECT {as_sql(reading(columns))} FROM posts WHERE {AT_SPOTS} ORDER BY spot"
-    return decoded(rows(db, statement, (numbers(spots),)), columns)
+    return decoded(db, rows(db, statement, (numbers(spots),)), columns)

@@ -117,4 +117,15 @@ STEPS: Final = (
         WHERE spot IN (SELECT spot FROM hits)""",
         "DROP TABLE hits",
     ),
+    (
+        # The names that posts without any are read with, and who else a handle finds (`_names`).
+        """CREATE TABLE names (
+            id TEXT, source TEXT, handle TEXT, name TEXT, tag TEXT, PRIMARY KEY (id, source)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX names_tag ON names (tag)",
+        "INSERT INTO own SELECT 'unmarked', 1 WHERE EXISTS (SELECT 1 FROM posts)",
+        # A batch makes one segment, not several to be merged, in leaves that fill a page.
+        "INSERT INTO fts (fts, rank) VALUES ('hashsize', 33554432)",
+        "INSERT INTO fts (fts, rank) VALUES ('pgsz', 8000)",
+    ),
 )

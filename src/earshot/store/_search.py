@@ -20,6 +20,7 @@ from earshot.model.index import All, AnyOf, Near, Prefix, Query, Span, Tag, Term
 from earshot.model.schema import STORED
 from earshot.model.tags import rule_tag
 from earshot.store._keys import FARTHEST_MS, SLOTS, span_of
+from earshot.store._names import with_names
 from earshot.store._rows import ROW, frame, read_spots
 from earshot.store._schema import HIDDEN
 
@@ -68,9 +69,11 @@ class Search:
     span: Span
 
     @classmethod
-    def of(cls, query: Query | None, span: Span, rules: Sequence[int]) -> "Search | None":
+    def of(
+        cls, db: apsw.Connection, query: Query | None, span: Span, rules: Sequence[int]
+    ) -> "Search | None":
         """The search for a query and posts of any of `rules`; None: nothing can be found."""
-        parts: list[Query] = [] if query is None else [query]
+        parts: list[Query] = [] if query is None else [with_names(db, query)]
         if rules:
             parts.append(AnyOf(tuple(Tag(rule_tag(r)) for r in rules)))
         text = expression(All(tuple(parts)))

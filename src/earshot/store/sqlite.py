@@ -192,19 +192,17 @@ class SqliteStore:
         rules: Sequence[int] = (),
     ) -> pl.DataFrame:
         """See `Store.select`."""
-        search = _search.Search.of(query, span, rules)
-        if search is None or limit < 1:
-            return pl.DataFrame(schema=ROW)
         with self._read() as db:
+            search = _search.Search.of(db, query, span, rules)
+            if search is None or limit < 1:
+                return pl.DataFrame(schema=ROW)
             return _search.page(db, search, limit=limit, after=after, newest_first=newest_first)
 
     def count(self, query: Query | None, span: Span, *, rules: Sequence[int] = ()) -> int:
         """See `Store.count`."""
-        search = _search.Search.of(query, span, rules)
-        if search is None:
-            return 0
         with self._read() as db:
-            return _search.total(db, search)
+            search = _search.Search.of(db, query, span, rules)
+            return 0 if search is None else _search.total(db, search)
 
     def get(self, keys: pl.DataFrame) -> pl.DataFrame:
         """See `Store.get`."""

@@ -67,6 +67,19 @@ class LakeContract:
         assert (texts(lake)["1"], len(texts(lake))) == ("4", 6)
         assert lake.compact() == 0
 
+    def test_what_replaces_a_row_does_so_on_whatever_day_it_lay(self, lake: Lake) -> None:
+        """Once, also after compaction; erased keys stay erased."""
+        lake.append(posts_of([stored("1", "old"), stored("2", "stays"), stored("3")]))
+        lake.erase(keys("3"))
+        moved = [stored(i, "new", event_time=NOON - 40 * DAY, version=2) for i in ("1", "3", "4")]
+        assert lake.replace(posts_of(moved)) == 2
+        assert texts(lake) == {"1": "new", "2": "stays", "4": "new"}
+        hidden = stored("1", "new", event_time=NOON - 40 * DAY, version=2, hidden=True)
+        lake.replace(posts_of([hidden]))
+        assert texts(lake) == {"2": "stays", "4": "new"}
+        assert lake.compact() == 2
+        assert texts(lake) == {"2": "stays", "4": "new"}
+
     def test_what_is_erased_is_never_shown_again(self, open_it: OpenLake) -> None:
         """At once, after compaction, and when it is appended again."""
         with open_it() as lake:

@@ -1,6 +1,7 @@
 """What every store must keep beside posts: windows, ledgers, the feed, retention."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -78,6 +79,23 @@ class LedgerLaws:
         for nothing in (rows_of(schema), rows_of(schema, (NOON, "reddit"))):
             assert store.windows_at(60, nothing) == []
             assert store.windows_there(60, nothing).is_empty()
+
+    def test_a_window_that_lies_in_a_page_keeps_its_totals(self, store: Store) -> None:
+        """A series has them; there is no block to read, and none is left of an earlier one."""
+        span: dict[str, Any] = {"since": NOON, "until": NOON + MINUTE, "width": 60}
+        store.put_windows([block(NOON, b"old", rule=4)], clean=NO_MINUTES, at=NOON)
+        paged = [replace(block(NOON, rule=4, posts=7), data=None), block(NOON, b"page", rule=-5)]
+        store.put_windows(paged, clean=NO_MINUTES, at=NOON)
+        series = store.series(**span, source="mastodon", rule=4)
+        assert series.rows() == [(NOON, "mastodon", 7, 2, 1500)]
+        assert store.windows(**span, source="mastodon", rule=4) == []
+        assert store.windows(**span, source="mastodon", rule=-5) == paged[1:]
+        asked_for = series.select("start", "source")
+        assert store.windows_at(60, asked_for) == paged[1:]
+        assert set(store.windows_there(60, asked_for)["rule"]) == {4, -5}
+        assert store.changes(0).filter(kind="windows")["rules"].to_list() == [[4], [4]]
+        store.put_windows([block(NOON, b"", rule=4)], clean=NO_MINUTES, at=NOON)
+        assert store.series(**span, source="mastodon", rule=4).is_empty()
 
     def test_windows_are_read_by_width_span_source_and_rule(self, store: Store) -> None:
         """In order of start; the totals without the blocks; an empty block ends its window."""

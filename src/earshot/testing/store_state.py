@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
-from earshot.model.changes import DIRTY, REMEMBERED
-from earshot.model.index import Tag, Term
+from earshot.model.changes import DIRTY, FLAG, REMEMBERED
+from earshot.model.index import All, AnyOf, Span, Tag, Term
 from earshot.model.schema import (
     AUTHOR,
     INTERACTION,
@@ -121,6 +122,31 @@ class StateLaws:
         put(store, batch(tombstones=tombstones("1")))
         assert store.observed(NOON, "mastodon").height == 0
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"tombstones": tombstones("1")},
+            {"flags": rows_of(FLAG, ("mastodon", "1", True))},
+            {"scrubbed": keys("1")},
+            {"rows": [stored("1", event_time=NOON + DAY, version=2)]},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_a_change_makes_the_minutes_dirty_that_a_post_was_seen_in(
+        self, store: Store, change: dict[str, Any]
+    ) -> None:
+        """Its scores lie there, and are no longer what they were; those of others are."""
+        put(store, batch(stored("1"), stored("2"), observations=observed((0, 2), (3, 5))))
+        put(store, batch(dirty=rows_of(DIRTY, (NOON + MINUTE, "mastodon"))), offset=2)
+        more = dict(change)
+        put(store, batch(*more.pop("rows", []), **more), offset=3)
+        dirty = store.dirty().select("minute", "source", "offset").rows()
+        assert dirty == [
+            (NOON, "mastodon", 3),
+            (NOON + MINUTE, "mastodon", 2),
+            (NOON + 3 * MINUTE, "mastodon", 3),
+        ]
+
     def test_minutes_are_read_together_as_they_are_read_alone(self, store: Store) -> None:
         """Each post of each asked minute once, each observation once."""
         rows = [
@@ -199,3 +225,70 @@ class StateLaws:
         assert names == [("ada.example", "Ada"), ("ada.example", "Own")]
         assert set(found(store, Tag(tag("f", "ada.example")))) == {"1", "2"}
         assert set(found(store, Term("hello"))) == {"1", "2"}
+
+    def test_a_handle_finds_what_was_written_under_it_and_no_more(self, store: Store) -> None:
+        """What came before any profile keeps its first name; what comes later has the new one."""
+        bare: dict[str, Any] = {"author_handle": None, "author_name": None}
+        own: dict[str, Any] = {"author_id": "did:1", "author_handle": "own", "author_name": None}
+        put(store, batch(*(stored(n, author_id="did:1", **bare) for n in "12"), stored("3", **own)))
+        put(store, batch(stored("4", author_id="did:2", **bare)), offset=2)
+        put(store, batch(stored("5", source="x", author_id="did:1", **bare)), offset=3)
+        put(store, batch(authors=rows_of(AUTHOR, author("did:1", None, name="A"))), offset=4)
+        put(store, batch(authors=rows_of(AUTHOR, author("did:1", "First"))), offset=5)
+        renamed = author("did:1", "second", name="B", at=1)
+        put(store, batch(authors=rows_of(AUTHOR, renamed)), offset=6)
+        put(store, batch(stored("6", author_id="did:1", **bare)), offset=7)
+        everything = store.select(None, Span(), limit=9).sort("id")
+        names = everything.select("author_handle", "author_name").rows()
+        first, unknown = ("First", "A"), (None, None)
+        assert names == [first, first, ("own", "A"), unknown, unknown, ("second", "B")]
+        by_handle = {h: set(found(store, Tag(tag("f", h)))) for h in ("first", "own", "second")}
+        assert by_handle == {"first": {"1", "2"}, "own": {"3"}, "second": {"6"}}
+        assert store.count(Tag(tag("f", "first")), Span()) == 2
+        several = AnyOf((Tag(tag("f", "first")), Tag(tag("f", "own"))))
+        assert set(found(store, All((several, Term("hello"))))) == {"1", "2", "3"}
+        page = pl.concat(
+            store.by_minutes(rows_of(DIRTY, (NOON, "mastodon")), columns=("author_name",))
+        )
+        assert page["author_name"].to_list().count("A") == 3
+
+    def test_a_name_that_becomes_known_is_told_once(self, store: Store) -> None:
+        """Of each post without one; not when the profile changes again."""
+        bare: dict[str, Any] = {"author_handle": None, "author_name": None}
+        put(store, batch(stored("1", author_id="did:1", **bare)))
+        corrections = []
+        for n, handle in enumerate(("first", "second")):
+            before = store.feed()[2]
+            row = author("did:1", handle, name="A", at=n)
+            put(store, batch(authors=rows_of(AUTHOR, row)), offset=2 + n)
+            payloads = store.changes(before)["payload"].to_list()
+            corrections.append([p for p in payloads if '"1"' in p])
+        assert [len(payloads) for payloads in corrections] == [1, 0]
+
+    def test_a_post_that_is_deleted_as_its_name_becomes_known_is_gone(self, store: Store) -> None:
+        """It is told as removed, not as changed."""
+        bare: dict[str, Any] = {"author_id": "did:1", "author_handle": None, "author_name": None}
+        put(store, batch(stored("1", **bare), stored("2", **bare)))
+        before = store.feed()[2]
+        profile = rows_of(AUTHOR, author("did:1", "ada"))
+        put(store, batch(authors=profile, tombstones=tombstones("1")), offset=2)
+        assert found(store, Tag(tag("f", "ada"))) == ["2"]
+        payloads = [msgspec.json.decode(p) for p in store.changes(before)["payload"].to_list()]
+        removed = [key for p in payloads for key in p["removed"]]
+        changed = [key for p in payloads for key in p["changed"]]
+        assert (removed, changed) == ([["mastodon", "1"]], [["mastodon", "2"]])
+
+    def test_a_named_post_that_is_indexed_anew_is_found_as_before(self, store: Store) -> None:
+        """By the handle it is read with; one that has lost its author by none."""
+        bare: dict[str, Any] = {"author_id": "did:1", "author_handle": None, "author_name": None}
+        put(store, batch(stored("1", **bare), stored("2", **bare)))
+        put(store, batch(scrubbed=keys("1")), offset=2)
+        profile = rows_of(AUTHOR, author("did:1", "ada", name="A"))
+        put(store, batch(authors=profile), offset=3)
+        put(store, batch(scrubbed=keys("2")), offset=4)
+        ada = Tag(tag("f", "ada"))
+        assert set(found(store, ada)) == {"1", "2"}
+        put(store, batch(tombstones=tombstones("1", "2", "author:did:1")), offset=5)
+        put(store, batch(stored("3", **bare)), offset=6)
+        assert found(store, ada) == []
+        assert store.get(keys("3"))["author_handle"].to_list() == [None]
