@@ -150,10 +150,9 @@ def nameless_of(db: apsw.Connection, authors: pl.DataFrame) -> Nameless:
         first_name = name is not None and old_name is None
         if not (first_handle or first_name):
             continue
-        also = f"({NO_HANDLE} OR {NO_NAME})" if all_marked else ""
         found = [
             (spot, post, its_handle)
-            for spot, post, its_handle, its_name in of_author(db, source, author_id, also=also)
+            for spot, post, its_handle, its_name in of_author(db, source, author_id)
             if (first_handle and its_handle is None) or (first_name and its_name is None)
         ]
         if not found:
