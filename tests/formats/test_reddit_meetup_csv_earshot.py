@@ -232,3 +232,11 @@ def test_a_reason_that_a_csv_record_brings_itself_is_cut():
     record = records({"earshot_fault": "x" * 3000, "cells": []}, format="csv")
 
     assert formats.decode(record).outcome["reason"].to_list() == ["x" * 200]
+
+
+def test_a_csv_record_that_brings_an_empty_reason_gets_one():
+    record = records({"earshot_fault": "", "cells": []}, format="csv")
+
+    outcome = formats.decode(record).outcome
+    assert outcome["class"].to_list() == ["quarantined"]
+    assert outcome["reason"].str.len_chars().to_list() > [0]

@@ -180,7 +180,7 @@ def decode(records: pl.DataFrame) -> Decoded:
     cells = read(records["raw"], there)
     rows = cells.select(
         "row",
-        pl.coalesce("fault", pl.col(_OURS["fault"]).str.head(200)).alias("fault"),
+        pl.coalesce("fault", pl.col(_OURS["fault"]).str.head(200).replace("", None)).alias("fault"),
         *(_cell([form for form in forms if form in there], f) for f, forms in _FORMS.items()),
         own_id=_OURS["id"],
     ).with_columns(pl.coalesce("id", "own_id"))
