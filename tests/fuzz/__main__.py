@@ -32,6 +32,8 @@ def main() -> int:
         return _several(wish)
     folder = wish.out or Path(tempfile.mkdtemp(prefix="earshot-fuzz-"))
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        parser.error(f"{folder} holds another run: its store would be counted again; take a new one")
     return _one(wish, folder)
 
 
