@@ -33,7 +33,7 @@ def main() -> int:
     folder = wish.out or Path(tempfile.mkdtemp(prefix="earshot-fuzz-"))
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        parser.error(f"{folder} holds another run: its store would be counted again; take a new one")
+        parser.error(f"{folder} holds another run, which would be counted too; take a new one")
     return _one(wish, folder)
 
 
