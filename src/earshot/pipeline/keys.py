@@ -28,10 +28,6 @@ def key(id_: str | pl.Expr = "id") -> pl.Expr:
     return pl.concat_str(pl.col("source"), id_, separator=_UNIT)
 
 
-def author_key(column: str = "author_id") -> pl.Expr:
-    """The key of an author's tombstone; null where the author is unknown."""
-    return key(pl.lit(AUTHOR) + pl.col(column))
-
 
 def scrub_key(column: str = "author_id") -> pl.Expr:
     """The key of the tombstone that takes places off an author's posts."""
