@@ -28,7 +28,6 @@ def key(id_: str | pl.Expr = "id") -> pl.Expr:
     return pl.concat_str(pl.col("source"), id_, separator=_UNIT)
 
 
-
 def scrub_key(column: str = "author_id") -> pl.Expr:
     """The key of the tombstone that takes places off an author's posts."""
     return key(pl.lit(SCRUB) + pl.col(column))
